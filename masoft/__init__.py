@@ -1,0 +1,58 @@
+"""masoft: cooperative multi-agent reinforcement learning on stable-baselines3.
+
+Public names load on first use, so that ``import masoft`` costs nothing and does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it.
+_HOME = {
+    "HASAC": "masoft.algorithms.hasac",
+    "MASAC": "masoft.algorithms.hasac",
+    "clone": "masoft.algorithms.estimator",
+    "make": "masoft.envs",
+    "make_vec": "masoft.envs",
+}
+
+_SUBMODULES = (
+    "algorithms",
+    "buffers",
+    "callbacks",
+    "cli",
+    "envs",
+    "errors",
+    "functional",
+    "mirror",
+    "networks",
+    "policies",
+    "presets",
+    "spec",
+    "tabular",
+    "testing",
+    "validation",
+)
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name, or a submodule, on first use (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"masoft.{name}")
+    else:
+        from masoft.errors import nearest
+
+        raise AttributeError(f"module 'masoft' has no attribute {name!r}. {nearest(name, [*_HOME, *_SUBMODULES])}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBMODULES])
