@@ -1,0 +1,215 @@
+"""Neighborhood operators (Definition 5): hard limits on how far an update may move a policy.
+
+A neighborhood is a distance and a radius. To write your own, subclass `Neighborhood` as a frozen dataclass with a
+``radius`` and define ``distance``; `masoft.testing.check_neighborhood` tells whether Definition 5 holds for it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from masoft.errors import ConfigurationError, explain
+from masoft.functional import divergence
+from masoft.mirror.change import PolicyChange
+from masoft.mirror.drift import Direction, check_direction
+from masoft.mirror.schedule import Schedulable, Scheduled, check_scheduled, number
+from masoft.validation import OneOf, check_parameters
+
+Over = Literal["mean", "max"]
+
+
+@dataclass(frozen=True)
+class Neighborhood(Schedulable, ABC):
+    """A set of policies around the old one: those at most ``radius`` away.
+
+    ``a & b`` is the intersection.
+
+    Reference:
+        Liu et al., Maximum Entropy Heterogeneous-Agent Reinforcement Learning, 2024, Definition 5.
+    """
+
+    radius: Scheduled
+
+    @abstractmethod
+    def distance(self, change: PolicyChange) -> Tensor:
+        """How far the new policy is from the old one, scalar >= 0, zero at the old policy."""
+
+    def contains(self, change: PolicyChange) -> bool:
+        """Whether the new policy is a member: its distance is at most ``radius`` (a NaN distance is no member)."""
+        with torch.no_grad():
+            return bool(self.distance(change) <= number(self.radius, f"{type(self).__name__}'s radius"))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Optional fields of `PolicyChange` that this neighborhood cannot do without."""
+        return frozenset()
+
+    @property
+    def kl_radius(self) -> float | None:
+        """Radius of a ball of mean KL(old || new) that lies inside, up to second order; None where none is known."""
+        return None
+
+    def __and__(self, other: object) -> Neighborhood:
+        if not isinstance(other, Neighborhood):
+            return NotImplemented
+        return Intersection(parts=_parts(self) + _parts(other))
+
+
+@dataclass(frozen=True)
+class Everywhere(Neighborhood):
+    """The whole policy space: no limit."""
+
+    radius: Scheduled = float("inf")
+
+    def __post_init__(self) -> None:
+        if self.radius != float("inf"):
+            raise ConfigurationError(explain("The radius of Everywhere", "infinite", self.radius, "Use KLBall."))
+
+    def distance(self, change: PolicyChange) -> Tensor:
+        return torch.zeros_like(change.mean(change.kl_new_old()).detach())
+
+    def contains(self, change: PolicyChange) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "Everywhere()"
+
+
+@dataclass(frozen=True)
+class KLBall(Neighborhood):
+    """Policies whose KL divergence from the old one is at most ``radius`` nats.
+
+    Args:
+        radius: >= 0, or a schedule.
+        direction: "forward" is KL(old || new), that of TRPO and HATRPO; "reverse" is KL(new || old).
+        over: "mean" averages over states by their weights, "max" takes the worst state.
+    """
+
+    radius: Scheduled = 0.01
+    direction: Direction = "forward"
+    over: Over = "mean"
+
+    def __post_init__(self) -> None:
+        check_scheduled(self, "radius")
+        check_direction(self, self.direction)
+        _check_over(self, self.over)
+
+    @property
+    def kl_radius(self) -> float | None:
+        # To second order both directions agree; over the worst state the mean is not larger.
+        return number(self.radius, "KLBall's radius") if self.over == "mean" else None
+
+    def distance(self, change: PolicyChange) -> Tensor:
+        kl = change.kl_old_new() if self.direction == "forward" else change.kl_new_old()
+        return change.mean(kl) if self.over == "mean" else change.max(kl)
+
+
+@dataclass(frozen=True)
+class TotalVariationBall(Neighborhood):
+    """Policies whose total variation distance from the old one is at most ``radius``, in [0, 1].
+
+    Exact for finite action sets; for Gaussians the mean of ``|r - 1| / 2`` over the carried actions.
+
+    Args:
+        radius: >= 0, or a schedule.
+        over: "mean" averages over states by their weights, "max" takes the worst state.
+    """
+
+    radius: Scheduled = 0.1
+    over: Over = "mean"
+
+    def __post_init__(self) -> None:
+        check_scheduled(self, "radius")
+        _check_over(self, self.over)
+
+    @property
+    def kl_radius(self) -> float | None:
+        # Pinsker: TV <= sqrt(KL / 2), and the mean of TV is at most the root of the mean KL / 2.
+        return 2 * number(self.radius, "TotalVariationBall's radius") ** 2 if self.over == "mean" else None
+
+    def distance(self, change: PolicyChange) -> Tensor:
+        if change.is_finite:
+            variation = divergence.total_variation(change.new.joint_log_probs(), change.old.joint_log_probs())
+        else:
+            variation = change.expect_old(divergence.ratio_total_variation)
+        return change.mean(variation) if self.over == "mean" else change.max(variation)
+
+
+@dataclass(frozen=True)
+class ParameterBall(Neighborhood):
+    """Policies whose parameters are at most ``radius`` from the old ones in Euclidean length.
+
+    In a finite game the parameters are the action probabilities themselves.
+
+    Args:
+        radius: >= 0, or a schedule.
+    """
+
+    radius: Scheduled = 0.1
+
+    def __post_init__(self) -> None:
+        check_scheduled(self, "radius")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"parameter_change"})
+
+    def distance(self, change: PolicyChange) -> Tensor:
+        step: Tensor = change.require("parameter_change", "ParameterBall")
+        length: Tensor = torch.linalg.vector_norm(step)
+        return length
+
+
+@dataclass(frozen=True)
+class Intersection(Neighborhood):
+    """Policies that are members of every part, as ``a & b`` makes it.
+
+    Args:
+        parts: one neighborhood or more.
+        radius: always 1: the distance is the largest of the parts' distances, each in units of its own radius.
+    """
+
+    radius: Scheduled = 1.0
+    parts: tuple[Neighborhood, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.parts or not all(isinstance(part, Neighborhood) for part in self.parts):
+            raise ConfigurationError(explain("The parts of an Intersection", "one neighborhood or more", self.parts))
+        if self.radius != 1.0:
+            raise ConfigurationError(explain("The radius of an Intersection", "1", self.radius, "Set the parts' own."))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset().union(*(part.needs for part in self.parts))
+
+    @property
+    def kl_radius(self) -> float | None:
+        known = [part.kl_radius for part in self.parts if part.kl_radius is not None]
+        return min(known) if known else None
+
+    def distance(self, change: PolicyChange) -> Tensor:
+        return torch.stack([_relative(part, change) for part in self.parts]).max()
+
+    def contains(self, change: PolicyChange) -> bool:
+        return all(part.contains(change) for part in self.parts)
+
+
+def _relative(part: Neighborhood, change: PolicyChange) -> Tensor:
+    """Distance in units of the radius; a ball of radius 0 has infinite distance everywhere but at the old policy."""
+    distance, radius = part.distance(change), number(part.radius, "The radius of a part")
+    if radius > 0:
+        return distance / radius
+    return torch.where(distance > 0, float("inf"), 0.0).to(distance.dtype)
+
+
+def _parts(neighborhood: Neighborhood) -> tuple[Neighborhood, ...]:
+    return neighborhood.parts if isinstance(neighborhood, Intersection) else (neighborhood,)
+
+
+def _check_over(owner: object, over: object) -> None:
+    check_parameters(type(owner).__name__, {"over": (OneOf(("mean", "max")),)}, {"over": over})
