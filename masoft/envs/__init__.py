@@ -1,0 +1,43 @@
+"""Environments: teams as stable-baselines3 sees them, ids, and adapters to the benchmarks people know.
+
+Nothing here imports torch until a vectorised environment is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from masoft.envs.registry import Registration, find, make, register, registered
+
+if TYPE_CHECKING:
+    from masoft.envs.team_env import TeamEnv
+    from masoft.envs.vector import as_vec_env, make_vec, team_of
+
+__all__ = [
+    "Registration",
+    "TeamEnv",
+    "as_vec_env",
+    "find",
+    "make",
+    "make_vec",
+    "register",
+    "registered",
+    "team_of",
+]
+
+_HOME = {
+    "TeamEnv": "masoft.envs.team_env",
+    "as_vec_env": "masoft.envs.vector",
+    "make_vec": "masoft.envs.vector",
+    "team_of": "masoft.envs.vector",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is heavier on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'masoft.envs' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

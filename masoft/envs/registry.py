@@ -1,0 +1,191 @@
+"""Environment ids: what each one is called, what builds it, and what it needs installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from masoft.envs.catalogue import CATALOGUE, Entry
+from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One environment id.
+
+    Args:
+        id: the name that users type, ``"family/Name"``.
+        entry_point: ``"module:function"``, imported on first use, or the callable itself; gives a PettingZoo
+            environment.
+        kwargs: defaults for its keyword arguments.
+        extra: the extra of masoft that installs what it needs; None: nothing beyond masoft itself, or no extra has it.
+        requires: importable names of the packages that it needs.
+        vector_entry_point: gives a whole stable-baselines3 VecEnv at once, called with ``n_envs``, ``seed`` and
+            ``team_reward``; for simulators that are batched by themselves.
+    """
+
+    id: str
+    entry_point: str | Callable[..., Any]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    extra: str | None = None
+    requires: tuple[str, ...] = ()
+    vector_entry_point: str | Callable[..., Any] | None = None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The needed packages that are not installed here."""
+        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the environment can be made here."""
+        return not self.missing
+
+    @property
+    def install_command(self) -> str:
+        """What to type to get the needed packages."""
+        if self.extra:
+            return f'pip install "masoft[{self.extra}]"'
+        return "pip install " + " ".join(name.replace("_", "-") for name in self.requires)
+
+    def build(self, **kwargs: Any) -> Any:
+        """The environment.
+
+        Raises:
+            MissingDependencyError: a needed package is absent.
+        """
+        return self._call(self.entry_point, kwargs)
+
+    def build_vector(self, **kwargs: Any) -> Any:
+        """The VecEnv of an environment that is batched by itself.
+
+        Raises:
+            MissingDependencyError: a needed package is absent.
+        """
+        assert self.vector_entry_point is not None
+        return self._call(self.vector_entry_point, kwargs)
+
+    def _call(self, entry_point: str | Callable[..., Any], kwargs: Mapping[str, Any]) -> Any:
+        if self.missing:
+            raise MissingDependencyError(self._how_to_install(", ".join(self.missing)))
+        try:
+            function = _load(entry_point) if isinstance(entry_point, str) else entry_point
+        except ImportError as error:
+            if isinstance(error, MissingDependencyError):
+                raise
+            raise MissingDependencyError(self._how_to_install(str(error))) from error
+        return function(**{**self.kwargs, **kwargs})
+
+    def _how_to_install(self, missing: str) -> str:
+        return f"Environment {self.id!r} needs packages that are not installed: {missing}. Run: {self.install_command}"
+
+
+_REGISTRY: dict[str, Registration] = {}
+
+
+def register(
+    id: str,
+    entry_point: str | Callable[..., Any],
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    extra: str | None = None,
+    requires: tuple[str, ...] = (),
+    vector_entry_point: str | Callable[..., Any] | None = None,
+) -> None:
+    """Give an environment of your own an id, for `make`, `make_vec`, the estimators and the command line.
+
+    Args: see `Registration`.
+
+    Raises:
+        ConfigurationError: the id is taken or is no non-empty string.
+
+    Example:
+        >>> from masoft.envs import make, register
+        >>> from masoft.envs.adapters.matrix import MatrixGame
+        >>> register("mine/prisoners", MatrixGame, kwargs={"payoff": [[3, 0], [5, 1]]})
+        >>> make("mine/prisoners").possible_agents
+        ['agent_0', 'agent_1']
+    """
+    if not isinstance(id, str) or not id:
+        raise ConfigurationError(explain("An environment id", "a non-empty string", id))
+    if id in _REGISTRY:
+        raise ConfigurationError(
+            explain("An environment id", "new", id, "Choose another one, for example with your own prefix.")
+        )
+    if not callable(entry_point) and ":" not in str(entry_point):
+        raise ConfigurationError(explain("entry_point", "a callable or 'module:function'", entry_point))
+    _REGISTRY[id] = Registration(id, entry_point, dict(kwargs or {}), extra, tuple(requires), vector_entry_point)
+
+
+def registered() -> tuple[Registration, ...]:
+    """All known environments, sorted by id; nothing is imported."""
+    return tuple(_REGISTRY[id] for id in sorted(_REGISTRY))
+
+
+def find(id: str) -> Registration:
+    """The registration of an id; gymnasium's own ids are found too, as teams of one.
+
+    Raises:
+        ConfigurationError: unknown; the message has the nearest ids.
+    """
+    if id in _REGISTRY:
+        return _REGISTRY[id]
+    import gymnasium
+
+    if id in gymnasium.registry:
+        return Registration(id, _make_gymnasium, {"id": id})
+    raise ConfigurationError(
+        explain("The environment id", "a registered one", id, f"{nearest(id, _REGISTRY)} See `masoft envs`.")
+    )
+
+
+def make(id: str, **kwargs: Any) -> Any:
+    """Build a PettingZoo ``ParallelEnv`` from its id.
+
+    Args:
+        id: for example ``"mpe/simple_spread_v3"``; `registered` lists all.
+        **kwargs: passed to the environment.
+
+    Raises:
+        ConfigurationError: unknown id.
+        MissingDependencyError: a needed package is absent; the message has the command that installs it.
+
+    Example:
+        >>> from masoft.envs import make
+        >>> make("matrix/maxent").possible_agents
+        ['agent_0', 'agent_1']
+    """
+    return find(id).build(**kwargs)
+
+
+def _make_gymnasium(**kwargs: Any) -> Any:
+    import gymnasium
+
+    from masoft.envs.single_agent import SingleAgentTeam
+
+    return SingleAgentTeam(gymnasium.make(**kwargs))
+
+
+def _load(path: str) -> Callable[..., Any]:
+    """The function that ``"module:function"`` names."""
+    module, _, name = path.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _fill(entries: tuple[Entry, ...]) -> None:
+    for entry in entries:
+        register(
+            entry.id,
+            entry.entry_point,
+            kwargs=entry.kwargs,
+            extra=entry.extra,
+            requires=entry.requires,
+            vector_entry_point=entry.vector_entry_point,
+        )
+
+
+_fill(CATALOGUE)
