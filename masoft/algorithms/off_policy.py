@@ -1,0 +1,224 @@
+"""Off-policy learning of teams in stable-baselines3's own loop: collecting, storing, seeding, predicting."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.utils import FloatSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from masoft.algorithms.estimator import Estimator
+from masoft.algorithms.normalise import VecNormalizer
+from masoft.algorithms.team import LEARNING_RATE, TeamAlgorithm
+from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
+from masoft.errors import ConfigurationError, explain
+from masoft.functional.actions import to_environment
+from masoft.policies.exploration import uniform_actions
+from masoft.policies.team_policy import TeamPolicy
+from masoft.spec import ACTION_MASK
+from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
+
+Schedule = Callable[[float], float]
+LearningRate = float | Schedule | Mapping[str, float | Schedule]
+
+
+class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # type: ignore[misc]
+    """Abstract: what every off-policy team method shares. A method defines ``train``.
+
+    Args:
+        policy: ``"MlpPolicy"``, or a `TeamPolicy` subclass.
+        env: whatever `masoft.envs.vector.as_vec_env` accepts; None builds nothing until ``set_env``.
+        learning_rate: step size, or schedule of the remaining progress; or by part, see the method.
+        buffer_size: transitions kept.
+        learning_starts: environment steps of legal random actions before the first update.
+        batch_size: transitions a gradient step.
+        tau: Polyak coefficient of the target critic, in (0, 1].
+        gamma: discount factor, in [0, 1].
+        train_freq: vector steps between trainings, or ``(n, "step" | "episode")``, as in SB3.
+        gradient_steps: updates a training; -1: as many as environment steps were taken since the last.
+        n_steps: rewards summed before bootstrapping, 1 to 100.
+        team_reward: ``"sum" | "mean" | "shared"`` of the agents' rewards; ``"auto"``: what the environment declares,
+            else the mean.
+        policy_kwargs: arguments of the policy class.
+        stats_window_size, tensorboard_log, verbose, device, seed: as in SB3.
+    """
+
+    replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
+    policy: TeamPolicy
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": TeamPolicy,
+        "CnnPolicy": TeamPolicy,
+        "MultiInputPolicy": TeamPolicy,
+    }
+    constraints: ClassVar[Constraints] = {
+        "learning_rate": LEARNING_RATE,
+        "buffer_size": (Integer(1),),
+        "learning_starts": (Integer(0),),
+        "batch_size": (Integer(1),),
+        "tau": (Real(0, 1, open_low=True),),
+        "gamma": (Real(0, 1),),
+        "train_freq": (Integer(1), Instance((tuple,), "a pair (n, 'step' | 'episode')")),
+        "gradient_steps": (Integer(-1),),
+        "n_steps": (Integer(1, 100),),
+        "team_reward": (OneOf(("auto", "sum", "mean", "shared")),),
+        "policy_kwargs": (Instance((dict,)), Nothing()),
+        "stats_window_size": (Integer(1),),
+        "seed": (Integer(0), Nothing()),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        learning_rate: LearningRate,
+        buffer_size: int,
+        learning_starts: int,
+        batch_size: int,
+        tau: float,
+        gamma: float,
+        train_freq: int | tuple[int, str],
+        gradient_steps: int,
+        n_steps: int,
+        team_reward: str,
+        policy_kwargs: dict[str, Any] | None,
+        stats_window_size: int,
+        tensorboard_log: str | None,
+        verbose: int,
+        device: torch.device | str,
+        seed: int | None,
+    ) -> None:
+        if batch_size > buffer_size:
+            raise ConfigurationError(
+                explain("batch_size", f"at most buffer_size = {buffer_size}", batch_size, "Enlarge the buffer.")
+            )
+        vec_env = self._prepare_env(env, team_reward)
+        super().__init__(
+            policy=self._policy_class_of(policy),
+            env=vec_env,  # type: ignore[arg-type]
+            learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            n_steps=n_steps,
+            policy_kwargs=dict(policy_kwargs or {}),
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+            support_multi_env=True,
+            sde_support=False,
+        )
+        self.learning_rate = learning_rate  # type: ignore[assignment]
+        self.team_reward = team_reward
+        if vec_env is not None:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self.replay_buffer = TeamReplayBuffer(
+            self.buffer_size,
+            self.team,
+            n_envs=self.n_envs,
+            n_steps=self.n_steps,
+            gamma=self.gamma,
+            device=self.device,
+            seed=self._draw_seed(),
+        )
+        self._build_policy()
+        self._convert_train_freq()
+
+    def _setup_lr_schedule(self) -> None:
+        rates = self.learning_rate
+        by_part = rates if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
+        self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}  # type: ignore[arg-type]
+        missing = [part for part in self.learning_rate_parts if part not in by_part]
+        if missing:
+            raise ConfigurationError(explain("learning_rate", f"given for {self.learning_rate_parts}", rates))
+        self.lr_schedule = self.lr_schedules[self.learning_rate_parts[0]]
+
+    def learning_rate_of(self, part: str) -> float:
+        """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress."""
+        return float(self.lr_schedules[part](self._current_progress_remaining))
+
+    @abstractmethod
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """Do ``gradient_steps`` updates on minibatches of ``batch_size`` transitions."""
+
+    def sample_batch(self, batch_size: int) -> TeamBatch:
+        """A minibatch, normalised where the environments are wrapped in ``VecNormalize``."""
+        wrapper = self._vec_normalize_env
+        return self.replay_buffer.sample(batch_size, None if wrapper is None else VecNormalizer(wrapper))
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, Any]:
+        self._check_ready()
+        if reset_num_timesteps or self._last_obs is None:
+            self.replay_buffer.cut()
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert isinstance(self._last_obs, dict)
+        if self.num_timesteps < learning_starts:
+            masks = self._last_obs.get(ACTION_MASK)
+            stored = uniform_actions(self.team, n_envs, masks, self.cpu_generator)
+        else:
+            stored = self._explore(self._last_obs)
+        return to_environment(self.team, stored), stored
+
+    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Actions for training, (n_envs, action_size): a draw from the policies."""
+        return self.policy.act(obs, deterministic=False, generator=self.generator)
+
+    def _store_transition(
+        self,
+        replay_buffer: Any,
+        buffer_action: np.ndarray,
+        new_obs: Any,
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        wrapper = self._vec_normalize_env
+        if wrapper is None:
+            replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
+        else:
+            raw_obs, raw_reward = wrapper.get_original_obs(), wrapper.get_original_reward()
+            raw_infos = [
+                {**info, "terminal_observation": wrapper.unnormalize_obs(info["terminal_observation"])} if done else info
+                for info, done in zip(infos, dones, strict=True)
+            ]
+            replay_buffer.add(self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos)
+            self._last_original_obs = raw_obs
+        self._last_obs = new_obs
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Set the environment, as SB3's ``set_env``; it builds the networks of an estimator made without one."""
+        vec_env = self._prepare_env(env, self.team_reward)
+        assert isinstance(vec_env, VecEnv)
+        if self.env is None and not hasattr(self, "policy"):
+            self.observation_space, self.action_space = vec_env.observation_space, vec_env.action_space
+            self.n_envs, self.env = vec_env.num_envs, vec_env
+            self._setup_model()
+        super().set_env(vec_env, force_reset)

@@ -1,0 +1,323 @@
+"""The off-policy maximum entropy template: Algorithm 2 of the paper with the operators of Algorithm 1 as parts."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.off_policy import LearningRate, OffPolicyTeamAlgorithm
+from masoft.buffers.replay import TeamBatch
+from masoft.errors import ConfigurationError, explain
+from masoft.functional.actions import encode_action, encode_joint_action, encoded_choices
+from masoft.functional.distributions import Categoricals, Distribution
+from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.mirror.change import PolicyChange
+from masoft.mirror.drift import Drift, NoDrift
+from masoft.mirror.improver import GradientSteps
+from masoft.mirror.neighborhood import Everywhere, Neighborhood
+from masoft.mirror.order import Order, RandomPermutation
+from masoft.mirror.temperature import make_temperature
+from masoft.networks.critics import FrozenCritic
+from masoft.policies.reference import OldPolicy, ReferencePolicies
+from masoft.validation import Instance, Integer, OneOf, Pattern, Real
+
+EXACT_LIMIT = 64
+"""Largest number of own actions for which ``discrete_gradient="auto"`` takes the exact expectation."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One agent's policy and action at a batch of states.
+
+    Args:
+        policy: its distribution.
+        encoded: (batch, encoded_size), the action as the critic sees it.
+        log_prob: (batch,), of the action; for categorical parts minus the exact entropy, which has the same mean.
+    """
+
+    policy: Distribution
+    encoded: Tensor
+    log_prob: Tensor
+
+
+class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
+    """Abstract: HASAC, MASAC and MEHAML are this with their parts chosen. Its arguments are described there."""
+
+    learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    constraints = {
+        **OffPolicyTeamAlgorithm.constraints,
+        "ent_coef": (Real(0), Pattern("auto")),
+        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
+        "discrete_gradient": (OneOf(("auto", "exact", "gumbel")),),
+        "order": (Instance((Order,), "an update order"),),
+        "drift": (Instance((Drift,), "a Drift"),),
+        "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
+        "mini_epochs": (Integer(1),),
+        "reference": (OneOf(("update",)), Pattern("every"), Pattern("polyak")),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        drift: Drift = NoDrift(),
+        neighborhood: Neighborhood = Everywhere(),
+        order: Order = RandomPermutation(),
+        ent_coef: float | str = "auto",
+        target_entropy: float | str | Mapping[str, float] = "auto",
+        discrete_gradient: str = "auto",
+        mini_epochs: int = 1,
+        reference: str = "every_10",
+        learning_rate: LearningRate = 3e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 1_000,
+        batch_size: int = 256,
+        tau: float = 0.005,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = -1,
+        n_steps: int = 1,
+        team_reward: str = "auto",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        device: torch.device | str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        self.drift = drift
+        self.neighborhood = neighborhood
+        self.order = order
+        self.ent_coef = ent_coef
+        self.target_entropy = target_entropy
+        self.discrete_gradient = discrete_gradient
+        self.mini_epochs = mini_epochs
+        self.reference = reference
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            n_steps=n_steps,
+            team_reward=team_reward,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+        )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
+        self._improver = GradientSteps(self.mini_epochs)
+        is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
+        self._reference = None if is_free else ReferencePolicies(self.policy, self.reference)
+        self._metrics = Metrics()
+        self._choices = tuple(
+            encoded_choices(agent.action, self.device) if self._is_exact(i) else None
+            for i, agent in enumerate(self.team.agents)
+        )
+        self._check_drift_can_run()
+
+    def _is_exact(self, i: int) -> bool:
+        """Whether agent i's expectation over its own actions is taken exactly."""
+        n_joint = self.team.agents[i].action.n_joint
+        return n_joint > 0 and (
+            self.discrete_gradient == "exact" or (self.discrete_gradient == "auto" and n_joint <= EXACT_LIMIT)
+        )
+
+    def _check_drift_can_run(self) -> None:
+        sampled = [agent.name for agent, choices in zip(self.team.agents, self._choices, strict=True) if choices is None]
+        if "advantage" in self.drift.needs and sampled:
+            must = "one that needs no advantage, since the actions of these agents are not enumerated"
+            cure = f"Agents: {sampled}. Use KLDrift or SquaredRatioDrift, or the on-policy template HAML."
+            raise ConfigurationError(explain("drift", must, self.drift, cure))
+
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """Algorithm 2: critics, then one agent after the other, then temperatures and targets."""
+        self._prepare_training()
+        for _ in range(gradient_steps):
+            self._begin_update()
+            batch = self.sample_batch(batch_size)
+            self._fit_critics(batch, self._critic_target(batch))
+            draws = [self._draw_action(i, batch) for i in range(self.team.n_agents)]
+            critic = self.policy.critic.freeze(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
+            log_probs = torch.stack([_mean(draw.log_prob, batch, i) for i, draw in enumerate(draws)])
+            updated: tuple[int, ...] = ()
+            for i in self._walk(critic, draws, batch):
+                self._improve(i, draws[i], critic, batch, updated)
+                updated = (*updated, i)
+                if self.order.sequential and len(updated) < self.team.n_agents:
+                    critic.replace(self.team.encoded_slices[i], self._redraw(i, batch))
+            self._fit_temperatures(log_probs)
+            self._update_targets()
+        self._finish_training(gradient_steps)
+
+    @torch.no_grad()
+    def _critic_target(self, batch: TeamBatch) -> Tensor:
+        """Eq. 5 and 6 at the state where the return bootstraps, (batch,)."""
+        encoded, bonus = [], torch.zeros_like(batch.rewards)
+        for i, agent in enumerate(self.team.agents):
+            policy = self.policy.distribution(i, batch.next_observations[i], batch.next_masks)
+            if isinstance(policy, Categoricals):
+                action, entropy = encode_action(agent.action, policy.sample(self.generator)), policy.entropy()
+            else:
+                action, log_prob = policy.sample_with_log_prob(self.generator)
+                entropy = -log_prob
+            encoded.append(action)
+            bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
+        next_q = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1)).amin(dim=0)
+        joint_ent_coef = self._ent_coefs[-1]
+        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, joint_ent_coef * bonus)
+
+    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
+        """One step of all critics on the mean squared Bellman residual."""
+        values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
+        loss = (values - target).square().mean(dim=1).sum()
+        self.policy.critic_optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.policy.critic_optimizer.step()
+        self._metrics.add("critic_loss", loss)
+
+    def _draw_action(self, i: int, batch: TeamBatch) -> Draw:
+        """Agent i's policy and a differentiable action at the batch's observations."""
+        policy = self.policy.distribution(i, batch.observations[i], batch.masks)
+        if not isinstance(policy, Categoricals):
+            return Draw(policy, *policy.sample_with_log_prob(self.generator))
+        if self._choices[i] is None:
+            return Draw(policy, *policy.straight_through(self.generator))
+        action = encode_action(self.team.agents[i].action, policy.sample(self.generator))
+        return Draw(policy, action, -policy.entropy())
+
+    @torch.no_grad()
+    def _redraw(self, i: int, batch: TeamBatch) -> Tensor:
+        """Agent i's encoded action from its new policy, for the agents after it."""
+        policy = self.policy.distribution(i, batch.observations[i], batch.masks)
+        return encode_action(self.team.agents[i].action, policy.sample(self.generator))
+
+    def _improve(
+        self, i: int, draw: Draw, critic: FrozenCritic, batch: TeamBatch, updated: tuple[int, ...]
+    ) -> None:
+        """The mirror step of agent i (Definition 2): Eq. 10 plus the drift, within the neighborhood."""
+        drift = self.drift.at(self._current_progress_remaining)
+        neighborhood = self.neighborhood.at(self._current_progress_remaining)
+        # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
+        kept = [] if updated and self.policy.share_parameters else [draw]
+        old = self._old_policy(i, batch)
+
+        def loss() -> Tensor:
+            now = kept.pop() if kept else self._draw_action(i, batch)
+            objective, advantage = self._objective(i, now, critic, batch)
+            if old is None:
+                return objective
+            change = old.change_to(now.policy, advantage, updated)
+            penalty = change.mean(drift(change))
+            self._metrics.add(f"drift/{self.team.names[i]}", penalty)
+            return objective + penalty
+
+        def change() -> PolicyChange:
+            assert old is not None
+            return old.change_to(self.policy.distribution(i, batch.observations[i], batch.masks), None, updated)
+
+        parameters = list(self.policy.actors[i].parameters())
+        optimizer = self.policy.actor_optimizers[i]
+        result = self._improver.improve(parameters, loss, change, neighborhood, optimizer)
+        self._metrics.add("actor_loss", result.loss_before)
+        if old is not None:
+            with torch.no_grad():
+                moved = change()
+                self._metrics.add(f"kl/{self.team.names[i]}", moved.mean(moved.kl_old_new()))
+            self._metrics.add(f"accepted/{self.team.names[i]}", torch.tensor(result.accepted_share))
+
+    def _objective(
+        self, i: int, now: Draw, critic: FrozenCritic, batch: TeamBatch
+    ) -> tuple[Tensor, Tensor | None]:
+        """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
+        where, choices, ent_coef = self.team.encoded_slices[i], self._choices[i], self._ent_coefs[i]
+        active = None if batch.active is None else batch.active[:, i]
+        if choices is None:
+            return sampled_actor_loss(critic.min_q(where, now.encoded), now.log_prob, ent_coef, active), None
+        assert isinstance(now.policy, Categoricals)
+        log_probs = now.policy.joint_log_probs()
+        q_values = critic.q_of_each(where, choices)
+        advantage = q_values - (log_probs.detach().exp() * q_values).sum(-1, keepdim=True)
+        return expected_actor_loss(q_values, log_probs, ent_coef, active), advantage
+
+    def _walk(self, critic: FrozenCritic, draws: list[Draw], batch: TeamBatch) -> Any:
+        """The agents in update order; a greedy order asks for the steepest objective among those that remain."""
+
+        def improvements(agents: tuple[int, ...]) -> list[float]:
+            slopes = []
+            for i in agents:
+                now = self._draw_action(i, batch)
+                objective, _ = self._objective(i, now, critic, batch)
+                outputs = [now.policy.logits] if isinstance(now.policy, Categoricals) else [now.policy.mean]
+                gradient = torch.autograd.grad(objective, outputs)[0]
+                slopes.append(float(gradient.square().sum()))
+            return slopes
+
+        needs = improvements if self.order.needs_improvements else None
+        return self.order.walk(self.team.n_agents, self.cpu_generator, needs)
+
+    def _update_targets(self) -> None:
+        """Polyak averaging of the target critic."""
+        source, target = self.policy.critic.parameters(), self.policy.critic_target.parameters()
+        torch._foreach_lerp_(list(target), [weight.detach() for weight in source], self.tau)
+
+    def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
+        """Agent i's reference at the batch's observations; None where neither drift nor neighborhood looks at it."""
+        if self._reference is None:
+            return None
+        mask = None if batch.masks is None else batch.masks[:, self.team.mask_slices[i]]
+        active = None if batch.active is None else batch.active[:, i]
+        return self._reference.old_of(i, batch.observations[i], mask, active, self.generator)
+
+    def _fit_temperatures(self, log_probs: Tensor) -> None:
+        """Appendix H.1 for each agent's temperature and for the joint one."""
+        joint = log_probs.sum(0, keepdim=True)
+        self.temperature.update(torch.cat([log_probs, joint]), self.learning_rate_of("ent_coef"))
+        self._metrics.add("entropy", -joint[0])
+        self._metrics.add("ent_coef", self._ent_coefs[-1])
+
+    def _prepare_training(self) -> None:
+        """What stays the same over the updates of one call of ``train``."""
+        self.policy.set_training_mode(True)
+        for optimizer in self.policy.actor_optimizers:
+            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
+        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+
+    def _begin_update(self) -> None:
+        self._ent_coefs = self.temperature.current()
+        if self._reference is not None:
+            self._reference.follow()
+
+    def _finish_training(self, gradient_steps: int) -> None:
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
+        self._metrics.record(self.logger)
+
+
+def _mean(log_prob: Tensor, batch: TeamBatch, i: int) -> Tensor:
+    """Mean over the states where agent i is in the game, outside the graph."""
+    values = log_prob.detach()
+    if batch.active is None:
+        return values.mean()
+    active = batch.active[:, i]
+    return (values * active).sum() / active.sum().clamp_min(1)

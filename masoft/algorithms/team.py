@@ -1,0 +1,164 @@
+"""What on-policy and off-policy team methods share: the environment bridge, seeding, prediction, readiness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from masoft.envs.vector import as_vec_env, team_of
+from masoft.errors import ConfigurationError, explain, nearest
+from masoft.policies.team_policy import TeamPolicy
+from masoft.spec import TeamSpec
+from masoft.validation import Callable, MappingOf, Real
+
+LEARNING_RATE = (
+    Real(0, open_low=True),
+    Callable("a schedule"),
+    MappingOf(("actor", "critic", "ent_coef"), Real(0, open_low=True)),
+    MappingOf(("actor", "critic", "ent_coef"), Callable("a schedule")),
+)
+
+
+class TeamAlgorithm(BaseAlgorithm):
+    """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
+
+    Class attributes:
+        learning_rate_parts: names that a ``learning_rate`` dict must have; the first is what SB3 logs.
+    """
+
+    team: TeamSpec
+    learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
+
+    def _prepare_env(self, env: Any, team_reward: str) -> VecEnv | None:
+        """Whatever the user passed as a VecEnv of teams; remembers the team."""
+        if env is None:
+            return None
+        vec_env = as_vec_env(env, team_reward=team_reward)
+        self.team = team_of(vec_env)
+        return vec_env
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        # SB3 would transpose image observations here; a team's observations keep their shape.
+        return env if isinstance(env, VecEnv) else as_vec_env(env)
+
+    def _policy_class_of(self, policy: str | type[BasePolicy]) -> type[BasePolicy]:
+        """The policy class behind an alias (SB3 refuses the string "MlpPolicy" with Dict observations)."""
+        if isinstance(policy, str):
+            if policy not in self.policy_aliases:
+                known = nearest(policy, self.policy_aliases)
+                raise ConfigurationError(explain("policy", "a known alias or a policy class", policy, known))
+            return self.policy_aliases[policy]
+        if not issubclass(policy, TeamPolicy):
+            raise ConfigurationError(explain("policy", "a subclass of TeamPolicy", policy))
+        return policy
+
+    def _build_policy(self) -> None:
+        """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self._draw_seed())
+            policy = self.policy_class(
+                self.observation_space, self.action_space, self.lr_schedule, team=self.team, **self.policy_kwargs
+            )
+        assert isinstance(policy, TeamPolicy)
+        self.policy = policy.to(self.device)
+        if self.verbose >= 1:
+            print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed everything that belongs to this run: networks, draws, sampler, environments; nothing global.
+
+        Args:
+            seed: any integer >= 0; None draws one from the operating system.
+        """
+        entropy = np.random.SeedSequence(seed)
+        self._seeds = np.random.Generator(np.random.PCG64(entropy))
+        self.generator = torch.Generator(self.device).manual_seed(self._draw_seed())
+        self.cpu_generator = torch.Generator().manual_seed(self._draw_seed())
+        if seed is not None:
+            self.action_space.seed(seed)
+            if self.env is not None:
+                self.env.seed(seed)
+
+    def _draw_seed(self) -> int:
+        return int(self._seeds.integers(2**31 - 1))
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: Mapping[str, Any],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: Mapping[str, np.ndarray] | None = None,
+    ) -> Any:
+        """Actions for observations, see `TeamPolicy.predict`.
+
+        A team observation (what the joint environment gives) returns SB3's pair ``(joint actions, state)``; a dict of
+        agents' own observations returns a dict of actions, each in its agent's own space.
+
+        Raises:
+            ConfigurationError: an unknown or missing agent, a wrong shape, a mask without a legal choice.
+        """
+        self._check_built()
+        return self.policy.predict(
+            observation, state, episode_start, deterministic, action_masks, generator=self.generator
+        )
+
+    def score(self, env: Any = None, n_eval_episodes: int = 10) -> float:
+        """Mean return of the team's deterministic policy, as scikit-learn's ``score``.
+
+        Args:
+            env: environment to play in; None: the training environment (whose running episodes end here).
+            n_eval_episodes: episodes played.
+        """
+        from stable_baselines3.common.evaluation import evaluate_policy
+
+        self._check_built()
+        vec_env = self._prepare_env(env, getattr(self, "team_reward", "auto")) if env is not None else self.env
+        if env is None:
+            self._last_obs = None
+        assert vec_env is not None
+        mean, _ = evaluate_policy(self, vec_env, n_eval_episodes=n_eval_episodes, warn=False)  # type: ignore[arg-type]
+        assert isinstance(mean, float)
+        return mean
+
+    def _check_built(self) -> None:
+        if not hasattr(self, "policy"):
+            raise ConfigurationError(
+                f"This {type(self).__name__} has no networks yet, since it was made without an environment. "
+                "Pass env= to the constructor, or call set_env(env)."
+            )
+
+    def _check_ready(self) -> None:
+        self._check_built()
+        if self.env is None:
+            raise ConfigurationError(
+                f"This {type(self).__name__} has no environment to learn in. Call set_env(env), or pass env= to load."
+            )
+
+
+def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
+    """Refuse an environment whose team is not the one that a model was made for.
+
+    Raises:
+        ConfigurationError: names the first difference.
+    """
+    if expected.names != found.names:
+        raise ConfigurationError(explain("The environment's agents", f"{expected.names}", found.names))
+    pairs: tuple[tuple[str, spaces.Space, spaces.Space], ...] = (  # type: ignore[type-arg]
+        ("observation space", expected.observation_space, found.observation_space),
+        ("action space", expected.action_space, found.action_space),
+    )
+    for what, mine, theirs in pairs:
+        if mine != theirs:
+            raise ConfigurationError(explain(f"The environment's {what}", f"{mine}", theirs))
+
+
+__all__ = ["LEARNING_RATE", "TeamAlgorithm", "check_same_team", "unwrap_vec_normalize"]

@@ -1,0 +1,311 @@
+"""Replay for teams: every observation stored once, any mixture of spaces, n-step returns, O(batch) sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masoft.buffers.views import apply_view
+from masoft.errors import ConfigurationError, explain
+from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+
+
+@dataclass(frozen=True)
+class TeamBatch:
+    """A minibatch of n-step transitions of the whole team.
+
+    Args:
+        state, next_state: (batch, critic_state_size), as the critic sees them; the next state is the one where the
+            return bootstraps, ``steps`` later.
+        observations, next_observations: one (batch, *shape) tensor an agent.
+        actions: (batch, action_size); Box entries scaled to [-1, 1], categorical parts as choice numbers.
+        rewards: (batch,), discounted sum over the steps really taken.
+        discounts: (batch,), gamma to the power of the steps really taken.
+        terminated: (batch,), 1 where the episode really ended (no bootstrap), 0 at time limits.
+        masks, next_masks: (batch, mask_size) or None, true where a choice is legal.
+        active, next_active: (batch, n_agents) or None, 1 where an agent is in the game.
+    """
+
+    state: Tensor
+    next_state: Tensor
+    observations: tuple[Tensor, ...]
+    next_observations: tuple[Tensor, ...]
+    actions: Tensor
+    rewards: Tensor
+    discounts: Tensor
+    terminated: Tensor
+    masks: Tensor | None = None
+    next_masks: Tensor | None = None
+    active: Tensor | None = None
+    next_active: Tensor | None = None
+
+
+class Normalizer(Protocol):
+    """Applied when a batch is drawn, so that what is stored stays raw and the statistics may move on."""
+
+    def observation(self, name: str, values: Tensor) -> Tensor:
+        """Normalise the entry ``name`` of a team observation, (batch, ...)."""
+        ...
+
+    def reward(self, values: Tensor) -> Tensor:
+        """Normalise rewards of any shape."""
+        ...
+
+
+class TeamReplayBuffer:
+    """A ring of transitions for ``n_envs`` environments that step together.
+
+    An observation is stored once: its successor is the next row of the ring, except at the end of an episode, where
+    the last observation goes to a small side store. What agents see is derived from the state at sampling time where
+    the team's specification has a view for it.
+
+    Args:
+        buffer_size: transitions kept over all environments.
+        team: the team's specification.
+        n_envs: environments that step together.
+        n_steps: rewards summed before bootstrapping, at most.
+        gamma: discount factor.
+        device: where the data lives; batches are drawn there.
+        seed: seed of the sampler's own generator.
+
+    Raises:
+        ConfigurationError: the buffer is too small for ``n_envs`` rows.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        team: TeamSpec,
+        *,
+        n_envs: int = 1,
+        n_steps: int = 1,
+        gamma: float = 0.99,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self.rows = max(buffer_size // n_envs, 1) + 1
+        if buffer_size < 2 * n_envs:
+            raise ConfigurationError(explain("buffer_size", f"at least 2 * n_envs = {2 * n_envs}", buffer_size))
+        self.team = team
+        self.n_envs = n_envs
+        self.n_steps = n_steps
+        self.gamma = gamma
+        self.device = torch.device(device)
+        self.pos = 0
+        self.full = False
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.frames = {
+            name: torch.empty((self.rows, n_envs, *shape), dtype=dtype, device=self.device)
+            for name, (shape, dtype) in frame_layout(team).items()
+        }
+        # Successors at episode ends; grows by doubling, slots are reused once their transition is overwritten.
+        self.finals = {name: frame.new_empty((0, *frame.shape[2:])) for name, frame in self.frames.items()}
+        self._free_slots: list[int] = []
+        self.actions = torch.empty((self.rows, n_envs, team.action_size), device=self.device)
+        self.rewards = torch.empty((self.rows, n_envs), device=self.device)
+        self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
+        self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
+        self._discount_powers = gamma ** torch.arange(n_steps + 1, device=self.device)
+        self._chain = torch.arange(n_steps, device=self.device)
+
+    def size(self) -> int:
+        """Number of transitions that can be drawn."""
+        return (self.rows - 1 if self.full else self.pos) * self.n_envs
+
+    def add(
+        self,
+        obs: Mapping[str, np.ndarray],
+        next_obs: Mapping[str, np.ndarray],
+        actions: np.ndarray,
+        rewards: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store one step of every environment.
+
+        Args:
+            obs: team observations before the step, arrays (n_envs, ...).
+            next_obs: team observations after it; after an episode's end, those of the next episode's start.
+            actions: (n_envs, action_size), as in `TeamBatch`.
+            rewards: (n_envs,).
+            dones: (n_envs,), true at an episode's end for any reason.
+            infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
+        """
+        self._write_frames(self.pos, obs)
+        self.actions[self.pos] = torch.as_tensor(actions)
+        self.rewards[self.pos] = torch.as_tensor(rewards)
+        self.terminated[self.pos] = False
+        for env in np.flatnonzero(dones):
+            info = infos[env]
+            self.terminated[self.pos, env] = not info.get("TimeLimit.truncated", False)
+            self.final_slots[self.pos, env] = self._store_final(info["terminal_observation"])
+        self.pos += 1
+        if self.pos == self.rows:
+            self.full, self.pos = True, 0
+        # The row ahead holds the newest successor, so it can hold no transition of its own.
+        self._release_slots(self.pos)
+        self._write_frames(self.pos, next_obs)
+
+    def cut(self) -> None:
+        """End the running episodes here, as by a time limit: the environments are about to be reset unseen."""
+        newest = (self.pos - 1) % self.rows
+        if self.size() == 0:
+            return
+        for env in range(self.n_envs):
+            if self.final_slots[newest, env] < 0:
+                successor = {name: frame[self.pos, env] for name, frame in self.frames.items()}
+                self.final_slots[newest, env] = self._store_final(successor)
+
+    def sample(self, batch_size: int, normalizer: Normalizer | None = None) -> TeamBatch:
+        """Draw transitions uniformly, with replacement, in time independent of the fill.
+
+        Args:
+            batch_size: number of transitions.
+            normalizer: applied to observations and rewards; None leaves them raw.
+
+        Raises:
+            ConfigurationError: nothing has been stored yet.
+        """
+        if self.size() == 0:
+            raise ConfigurationError("The replay buffer is empty: step the environment before sampling.")
+        draw = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
+        rows, envs = draw // self.n_envs, draw % self.n_envs
+        if self.full:
+            rows = (rows + self.pos + 1) % self.rows
+        return self.gather(rows, envs, normalizer)
+
+    def gather(self, rows: Tensor, envs: Tensor, normalizer: Normalizer | None = None) -> TeamBatch:
+        """The n-step transitions that start at given places, (batch,) each."""
+        chain = (rows.unsqueeze(1) + self._chain) % self.rows
+        columns = envs.unsqueeze(1)
+        ends = (self.final_slots[chain, columns] >= 0) | (chain == (self.pos - 1) % self.rows)
+        # A step counts if no earlier step of the chain ended it.
+        taken = ends.cumsum(1) - ends.to(torch.long) == 0
+        steps = taken.sum(1)
+        rewards = self.rewards[chain, columns]
+        if normalizer is not None:
+            rewards = normalizer.reward(rewards)
+        rewards = (rewards * taken * self._discount_powers[:-1]).sum(1)
+        last = (rows + steps - 1) % self.rows
+        frames = self._seen({name: frame[rows, envs] for name, frame in self.frames.items()}, normalizer)
+        next_frames = self._seen(self._successors(last, envs), normalizer)
+        return TeamBatch(
+            state=self._state(frames),
+            next_state=self._state(next_frames),
+            observations=tuple(frames[name] for name in self.team.names),
+            next_observations=tuple(next_frames[name] for name in self.team.names),
+            actions=self.actions[rows, envs],
+            rewards=rewards,
+            discounts=self._discount_powers[steps],
+            terminated=self.terminated[last, envs].float(),
+            masks=frames.get(ACTION_MASK),
+            next_masks=next_frames.get(ACTION_MASK),
+            active=frames[ACTIVE].float() if ACTIVE in frames else None,
+            next_active=next_frames[ACTIVE].float() if ACTIVE in next_frames else None,
+        )
+
+    def n_bytes_per_transition(self) -> float:
+        """Bytes that one stored transition takes, the side store included at its present size."""
+        tensors = [*self.frames.values(), self.actions, self.rewards, self.terminated, self.final_slots]
+        total = sum(t.element_size() * t.numel() for t in tensors)
+        total += sum(t.element_size() * t.numel() for t in self.finals.values())
+        return total / (self.rows * self.n_envs)
+
+    def _successors(self, last: Tensor, envs: Tensor) -> dict[str, Tensor]:
+        slots = self.final_slots[last, envs].long()
+        at_end = slots >= 0
+        following = (last + 1) % self.rows
+        found = {name: frame[following, envs] for name, frame in self.frames.items()}
+        if bool(at_end.any()):
+            for name, values in found.items():
+                values[at_end] = self.finals[name][slots[at_end]]
+        return found
+
+    def _seen(self, frames: dict[str, Tensor], normalizer: Normalizer | None) -> dict[str, Tensor]:
+        """Stored arrays, completed by the observations that are views of the state, normalised."""
+        for agent in self.team.agents:
+            if agent.name not in frames:
+                assert agent.view is not None
+                frames[agent.name] = apply_view(agent.view, frames[STATE])
+        if STATE in frames:
+            frames[STATE] = apply_view(self.team.state_view, frames[STATE])
+        if normalizer is None:
+            return frames
+        return {name: normalizer.observation(name, values) for name, values in frames.items()}
+
+    def _state(self, frames: Mapping[str, Tensor]) -> Tensor:
+        if STATE in frames:
+            return frames[STATE]
+        return torch.cat([frames[name].flatten(1).float() for name in self.team.names], dim=-1)
+
+    def _write_frames(self, row: int, obs: Mapping[str, np.ndarray]) -> None:
+        for name, frame in self.frames.items():
+            frame[row] = torch.as_tensor(obs[name])
+
+    def _store_final(self, obs: Mapping[str, np.ndarray | Tensor]) -> int:
+        if not self._free_slots:
+            self._grow_finals()
+        slot = self._free_slots.pop()
+        for name, final in self.finals.items():
+            final[slot] = torch.as_tensor(obs[name])
+        return slot
+
+    def _grow_finals(self) -> None:
+        old = next(iter(self.finals.values())).shape[0]
+        new = min(max(2 * old, 64), self.rows * self.n_envs)
+        for name, final in self.finals.items():
+            grown = final.new_empty((new, *final.shape[1:]))
+            grown[:old] = final
+            self.finals[name] = grown
+        self._free_slots.extend(range(new - 1, old - 1, -1))
+
+    def _release_slots(self, row: int) -> None:
+        if self.full:
+            slots = self.final_slots[row]
+            self._free_slots.extend(slots[slots >= 0].tolist())
+            self.final_slots[row] = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly: data, write position, generator."""
+        names = ("actions", "rewards", "terminated", "final_slots")
+        return {
+            "pos": self.pos,
+            "full": self.full,
+            "free_slots": list(self._free_slots),
+            "generator": self.generator.get_state(),
+            **{name: getattr(self, name) for name in names},
+            **{f"frames.{name}": frame for name, frame in self.frames.items()},
+            **{f"finals.{name}": final for name, final in self.finals.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned; shapes must match this buffer's."""
+        self.pos, self.full = int(state["pos"]), bool(state["full"])
+        self._free_slots = [int(slot) for slot in state["free_slots"]]
+        self.generator.set_state(state["generator"])
+        for name in ("actions", "rewards", "terminated", "final_slots"):
+            getattr(self, name).copy_(state[name])
+        for name in self.frames:
+            self.frames[name].copy_(state[f"frames.{name}"])
+            self.finals[name] = state[f"finals.{name}"].clone().to(self.device)
+
+
+def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Which arrays one stored observation needs: shape and type by key; views of the state need none."""
+    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
+    for agent in team.agents:
+        if agent.view is None or team.state_size == 0:
+            is_bytes = agent.observation_space.dtype == np.uint8
+            layout[agent.name] = (agent.observation_shape, torch.uint8 if is_bytes else torch.float32)
+    if team.state_size:
+        layout[STATE] = ((team.state_size,), torch.float32)
+    if team.has_masks:
+        layout[ACTION_MASK] = ((team.mask_size,), torch.bool)
+    if team.has_deaths:
+        layout[ACTIVE] = ((team.n_agents,), torch.bool)
+    return layout

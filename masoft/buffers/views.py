@@ -1,0 +1,38 @@
+"""What agents and critics see of a stored state, computed when a batch is drawn."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from masoft.spec import StateView
+
+STANDARD_EPSILON = 1e-8
+
+
+def apply_view(view: StateView, state: Tensor) -> Tensor:
+    """Compute ``standardise([state[indices], one_hot(position)])``, see `StateView`.
+
+    Args:
+        view: which entries, which appended one-hot, whether to standardise each row.
+        state: (batch, state_size), raw.
+
+    Returns:
+        (batch, length of the view).
+    """
+    seen = state
+    if view.indices is not None:
+        seen = state[:, list(view.indices)]
+    if view.position is not None:
+        tail = state.new_zeros(state.shape[0], view.one_hot_size)
+        tail[:, view.position] = 1
+        seen = torch.cat([seen, tail], dim=-1)
+    if view.standardise:
+        seen = standardise_rows(seen)
+    return seen
+
+
+def standardise_rows(values: Tensor) -> Tensor:
+    """Each row minus its own mean, divided by its own (population) standard deviation; (batch, size) both ways."""
+    deviation, mean = torch.std_mean(values, dim=-1, keepdim=True, correction=0)
+    return (values - mean) / (deviation + STANDARD_EPSILON)

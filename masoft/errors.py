@@ -1,0 +1,65 @@
+"""The errors that masoft raises: each says which argument, what it must be, what it got, and the cure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MasoftError(Exception):
+    """Base class of every error that masoft raises on purpose."""
+
+
+class ConfigurationError(MasoftError, ValueError):
+    """An argument has a wrong value, or two arguments do not fit together."""
+
+
+class SpaceError(MasoftError, ValueError):
+    """An observation or action space that a team cannot use."""
+
+
+class EnvironmentFault(MasoftError, RuntimeError):
+    """An environment broke its contract: wrong shape, NaN, a missing agent, a dead worker."""
+
+
+class NumericalFault(MasoftError, ArithmeticError):
+    """A loss, gradient or weight became NaN or infinite."""
+
+
+class ModelFileError(MasoftError, ValueError):
+    """A file that is no masoft model, or is damaged, or asks for code that is not trusted."""
+
+
+class MissingDependencyError(MasoftError, ImportError):
+    """An optional package is absent; the message has the exact command that installs it."""
+
+
+def explain(which: str, must: str, got: object, cure: str = "") -> str:
+    """One sentence form for all messages.
+
+    Args:
+        which: the argument or thing at fault, as the user wrote it.
+        must: what it must be, to be read after "must be".
+        got: the value received; shown with ``repr``, cut at 200 characters.
+        cure: what to do about it; may be empty.
+
+    Returns:
+        ``"{which} must be {must}. Got {got!r}. {cure}"``.
+    """
+    shown = repr(got)
+    if len(shown) > 200:
+        shown = shown[:197] + "..."
+    return f"{which} must be {must}. Got {shown}. {cure}".rstrip()
+
+
+def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
+    """Name the choices most like ``name``, for messages about unknown names.
+
+    Returns:
+        ``"Did you mean 'a' or 'b'?"``, or the list of all choices where none is alike.
+    """
+    pool = sorted(choices)
+    close = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
+    if close:
+        return "Did you mean " + " or ".join(repr(choice) for choice in close) + "?"
+    return "Known: " + ", ".join(pool) + "."

@@ -1,0 +1,70 @@
+"""The joint action vector: what critics see of it, and how it maps to the environment's units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masoft.functional.distributions import enumerate_actions, one_hot_parts
+from masoft.spec import ActionSpec, TeamSpec
+
+
+def encode_action(action: ActionSpec, values: Tensor) -> Tensor:
+    """One agent's action as a critic sees it.
+
+    Args:
+        action: the agent's action specification.
+        values: (batch, size), Box entries in [-1, 1] or choice numbers.
+
+    Returns:
+        (batch, encoded_size), float: the Box entries, or one-hot vectors side by side.
+    """
+    if action.is_box:
+        return values
+    return one_hot_parts(values, action.nvec).to(torch.get_default_dtype())
+
+
+def encode_joint_action(team: TeamSpec, actions: Tensor) -> Tensor:
+    """The joint action as a critic sees it: (batch, action_size) to (batch, encoded_size)."""
+    if team.encoded_size == team.action_size:
+        return actions
+    parts = [
+        encode_action(agent.action, actions[:, where])
+        for agent, where in zip(team.agents, team.action_slices, strict=True)
+    ]
+    return torch.cat(parts, dim=-1)
+
+
+def encoded_choices(action: ActionSpec, device: torch.device | str = "cpu") -> Tensor:
+    """Every action of a categorical agent as a critic sees it, (prod(nvec), encoded_size)."""
+    return encode_action(action, enumerate_actions(action.nvec, device))
+
+
+def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:
+    """Joint actions in the environment's units.
+
+    Args:
+        team: the team's specification.
+        actions: (n, action_size); Box entries in [-1, 1], categorical parts as choice numbers.
+
+    Returns:
+        (n, action_size): Box entries scaled exactly onto [low, high]; float32, or int64 where all are categorical.
+    """
+    scaled = np.array(actions, dtype=np.float32)
+    for agent, where in zip(team.agents, team.action_slices, strict=True):
+        if agent.action.is_box:
+            scaled[:, where] = unit_to_box(agent.action, scaled[:, where])
+    return scaled if any(agent.action.is_box for agent in team.agents) else scaled.astype(np.int64)
+
+
+def unit_to_box(action: ActionSpec, values: np.ndarray) -> np.ndarray:
+    """Entries in [-1, 1] scaled onto the Box's own bounds, float32; never a rounding error outside them."""
+    low, high = action.low, action.high
+    return np.clip(low + np.float32(0.5) * (values + 1) * (high - low), low, high)
+
+
+def box_to_unit(action: ActionSpec, values: np.ndarray) -> np.ndarray:
+    """Entries in the Box's own bounds scaled to [-1, 1], float32."""
+    low, high = action.low, action.high
+    return (2 * (values - low) / (high - low) - 1).astype(np.float32)

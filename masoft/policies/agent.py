@@ -1,0 +1,47 @@
+"""One agent's actor: its own observation in, its own action distribution out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from masoft.functional.distributions import Distribution
+from masoft.networks.heads import CategoricalHead, SquashedGaussianHead
+from masoft.networks.mlp import make_encoder, mlp
+from masoft.spec import AgentSpec
+
+
+class Actor(nn.Module):
+    """Encoder, hidden layers and head for one agent (or for several of equal spaces that share it).
+
+    Args:
+        agent: the agent's specification.
+        net_arch: widths of the hidden layers.
+        activation_fn: module after each hidden layer.
+        final_activation: module after the last hidden layer; None: ``activation_fn``.
+        initial_probabilities: starting probabilities of a categorical agent, see `CategoricalHead`.
+    """
+
+    def __init__(
+        self,
+        agent: AgentSpec,
+        net_arch: Sequence[int],
+        activation_fn: type[nn.Module] = nn.ReLU,
+        final_activation: type[nn.Module] | None = None,
+        initial_probabilities: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+        self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
+        width = net_arch[-1] if net_arch else self.encoder.n_features
+        self.head: SquashedGaussianHead | CategoricalHead
+        if agent.action.is_box:
+            self.head = SquashedGaussianHead(width, agent.action.size)
+        else:
+            self.head = CategoricalHead(width, agent.action.nvec, initial_probabilities)
+
+    def forward(self, observation: Tensor, mask: Tensor | None = None) -> Distribution:
+        """The agent's policy at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
+        distribution: Distribution = self.head(self.body(self.encoder(observation)), mask)
+        return distribution

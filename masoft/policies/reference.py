@@ -1,0 +1,92 @@
+"""The old policy of a mirror step: a reference that lasts, so that drifts and neighborhoods are felt."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from masoft.functional.distributions import Distribution, SquashedGaussian
+from masoft.mirror.change import PolicyChange
+from masoft.policies.team_policy import TeamPolicy
+
+
+@dataclass(frozen=True)
+class OldPolicy:
+    """One agent's old policy at a batch of states, ready to be compared with new ones.
+
+    Args:
+        distribution: the old policy's distribution, outside the graph.
+        actions: (batch, size), drawn from it where it is a Gaussian; None else.
+        active: (batch,) or None.
+        parameters: the old policy's weights.
+        current: the weights that are being changed.
+    """
+
+    distribution: Distribution
+    actions: Tensor | None
+    active: Tensor | None
+    parameters: tuple[Tensor, ...]
+    current: tuple[Tensor, ...]
+
+    def change_to(self, new: Distribution, advantage: Tensor | None, updated: tuple[int, ...]) -> PolicyChange:
+        """The change from the old policy to ``new``."""
+        pairs = zip(self.current, self.parameters, strict=True)
+        moved = torch.cat([(now - old).reshape(-1) for now, old in pairs])
+        return PolicyChange(
+            self.distribution,
+            new,
+            actions=self.actions,
+            advantage=advantage,
+            active=self.active,
+            updated=updated,
+            parameter_change=moved,
+        )
+
+
+class ReferencePolicies:
+    """Copies of the actors that follow them at a chosen pace.
+
+    At the old policy a drift has zero value and slope (Definition 4), so with one gradient step from it a drift does
+    nothing at all. The old policy therefore lasts over several gradient steps.
+
+    Args:
+        policy: the team's policy.
+        pace: ``"update"``: copied before each update (useful with several mini-epochs); ``"every_k"``: before every
+            k-th update; ``"polyak_x"``: moved by the share x towards the actors before each update.
+    """
+
+    def __init__(self, policy: TeamPolicy, pace: str) -> None:
+        self._policy = policy
+        kind, _, number = pace.partition("_")
+        self._every = int(float(number or 10)) if kind == "every" else 1
+        self._share = float(number or 0.01) if kind == "polyak" else 1.0
+        self.actors = deepcopy(policy.actors).requires_grad_(False)
+        self.n_updates = 0
+
+    def follow(self) -> None:
+        """Move the references as their pace demands; called once before each update."""
+        if self.n_updates % self._every == 0:
+            now = [weight.detach() for weight in self._policy.actors.parameters()]
+            torch._foreach_lerp_(list(self.actors.parameters()), now, self._share)
+        self.n_updates += 1
+
+    @torch.no_grad()
+    def old_of(
+        self, i: int, observation: Tensor, mask: Tensor | None, active: Tensor | None, generator: torch.Generator
+    ) -> OldPolicy:
+        """Agent i's old policy at its observations (batch, *shape).
+
+        Args:
+            i: the agent.
+            observation: (batch, *shape).
+            mask: its own action mask, (batch, mask_size), or None.
+            active: (batch,) or None.
+            generator: source of the carried actions.
+        """
+        distribution: Distribution = self.actors[i](observation, mask)
+        actions = distribution.sample(generator) if isinstance(distribution, SquashedGaussian) else None
+        parameters = tuple(self.actors[i].parameters())
+        return OldPolicy(distribution, actions, active, parameters, tuple(self._policy.actors[i].parameters()))

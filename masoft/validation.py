@@ -1,0 +1,180 @@
+"""Constraints declared as data, checked once, before any work starts."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from masoft.errors import ConfigurationError, explain, nearest
+
+
+class Constraint(Protocol):
+    """What a constructor argument must satisfy."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` satisfies the constraint."""
+        ...
+
+    def describe(self) -> str:
+        """The constraint in words, to be read after "must be"."""
+        ...
+
+
+@dataclass(frozen=True)
+class Real:
+    """A finite number from ``low`` to ``high``; an open end excludes the bound itself."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def accepts(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            return False
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return bool(above and below)
+
+    def describe(self) -> str:
+        left = "(" if self.open_low or self.low == -math.inf else "["
+        right = ")" if self.open_high or self.high == math.inf else "]"
+        return f"a number in {left}{self.low}, {self.high}{right}"
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number from ``low`` to ``high``, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def accepts(self, value: object) -> bool:
+        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return is_whole and self.low <= value <= self.high  # type: ignore[operator]
+
+    def describe(self) -> str:
+        if self.high == math.inf:
+            return f"an integer >= {self.low}"
+        return f"an integer from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few named values."""
+
+    choices: Sequence[object]
+
+    def accepts(self, value: object) -> bool:
+        return any(type(value) is type(choice) and value == choice for choice in self.choices)
+
+    def describe(self) -> str:
+        return "one of " + ", ".join(repr(choice) for choice in self.choices)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of one of the given types."""
+
+    types: tuple[type, ...]
+    words: str = ""
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.types)
+
+    def describe(self) -> str:
+        return self.words or "a " + " or ".join(kind.__name__ for kind in self.types)
+
+
+@dataclass(frozen=True)
+class Callable:
+    """Anything that can be called, for example a schedule of the remaining progress."""
+
+    words: str = "a callable"
+
+    def accepts(self, value: object) -> bool:
+        return callable(value)
+
+    def describe(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A string of the form ``prefix`` or ``prefix_NUMBER``, like ``"auto"`` and ``"auto_0.2"``."""
+
+    prefix: str
+
+    def accepts(self, value: object) -> bool:
+        if not isinstance(value, str) or not value.startswith(self.prefix):
+            return False
+        rest = value[len(self.prefix) :]
+        if not rest:
+            return True
+        try:
+            return rest.startswith("_") and float(rest[1:]) > 0 and math.isfinite(float(rest[1:]))
+        except ValueError:
+            return False
+
+    def describe(self) -> str:
+        return f"'{self.prefix}' or '{self.prefix}_x' with a number x > 0"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """``None``."""
+
+    def accepts(self, value: object) -> bool:
+        return value is None
+
+    def describe(self) -> str:
+        return "None"
+
+
+@dataclass(frozen=True)
+class MappingOf:
+    """A mapping whose keys are among ``keys`` and whose values satisfy ``value``."""
+
+    keys: Sequence[str]
+    value: Constraint
+
+    def accepts(self, value: object) -> bool:
+        if not isinstance(value, Mapping):
+            return False
+        return all(key in self.keys and self.value.accepts(item) for key, item in value.items())
+
+    def describe(self) -> str:
+        names = ", ".join(repr(key) for key in self.keys)
+        return f"a dict with keys among {names} and each value {self.value.describe()}"
+
+
+Constraints = Mapping[str, Sequence[Constraint]]
+
+
+def check_parameters(caller: str, constraints: Constraints, parameters: Mapping[str, object]) -> None:
+    """Check each parameter that has a constraint; alternatives are joined by "or".
+
+    Raises:
+        ConfigurationError: names the parameter, what it must be and what it got.
+    """
+    for name, alternatives in constraints.items():
+        if name not in parameters:
+            continue
+        value = parameters[name]
+        if not any(alternative.accepts(value) for alternative in alternatives):
+            must = " or ".join(alternative.describe() for alternative in alternatives)
+            raise ConfigurationError(explain(f"The {name!r} parameter of {caller}", must, value))
+
+
+def check_names(caller: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse keyword names that a constructor does not have, with the nearest known ones.
+
+    Raises:
+        TypeError: as Python itself would, but naming the cure.
+    """
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{caller} has no parameter {name!r}. {nearest(name, known)}")
