@@ -35,7 +35,8 @@ class ActionSplitter:
         self._part_entries = np.flatnonzero(is_part)
         self._has_box = not all(is_part)
         space = team.action_space
-        self._low, self._high = (space.low, space.high) if isinstance(space, spaces.Box) else (None, None)
+        self._low = np.asarray(space.low if isinstance(space, spaces.Box) else (), dtype=np.float32)
+        self._high = np.asarray(space.high if isinstance(space, spaces.Box) else (), dtype=np.float32)
         self._shape = (team.action_size,)
         starts = np.cumsum([0] + [0 if a.action.is_box else a.action.size for a in team.agents])
         self._converters = tuple(
@@ -58,7 +59,7 @@ class ActionSplitter:
         Raises:
             EnvironmentFault: an entry is not finite, outside its bounds, or forbidden by the mask.
         """
-        flat = np.asarray(joint).reshape(-1)
+        flat = np.asarray(joint, dtype=np.float32 if self._has_box else None).reshape(-1)
         if flat.shape != self._shape:
             raise EnvironmentFault(explain(f"The joint action {where()}", f"of shape {self._shape}", flat.shape))
         choices = _NO_CHOICES
@@ -71,8 +72,7 @@ class ActionSplitter:
 
     def _clip(self, flat: NDArray[Any], live: Sequence[int], where: Callable[[], str]) -> NDArray[Any]:
         """The joint action exactly inside its Box; what is further outside than rounding explains is refused."""
-        assert self._low is not None and self._high is not None
-        inside = np.minimum(np.maximum(flat, self._low), self._high)
+        inside: NDArray[Any] = np.minimum(np.maximum(flat, self._low), self._high)
         gap = flat - inside
         if gap.dot(gap) != 0.0:  # also true for NaN
             bad = ~(np.abs(gap) <= ROUNDING * (self._high - self._low))
@@ -152,9 +152,9 @@ def _converter(action: ActionSpec, entries: slice, first_part: int) -> Callable[
 
 
 def _box_converter(entries: slice, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Convert:
-    """The Box case of `_converter`; a copy, so that an environment may write into its action."""
+    """The Box case of `_converter`. The clipped joint vector is fresh, so a view may be written to."""
     if dtype.kind in "iu":
         return lambda flat, _: np.rint(flat[entries]).astype(dtype).reshape(shape)
-    if len(shape) == 1:
-        return lambda flat, _: flat[entries].astype(dtype)
+    if len(shape) == 1 and dtype == np.float32:
+        return lambda flat, _: flat[entries]
     return lambda flat, _: flat[entries].astype(dtype).reshape(shape)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
-from pettingzoo import ParallelEnv
 
 from masoft.envs.views import view_of_state
 from masoft.errors import ConfigurationError, SpaceError, explain
 from masoft.spec import ACTION_MASK, StateView, TeamSpec, make_team_spec
 
-Parallel = ParallelEnv[Any, Any, Any]
+Parallel: TypeAlias = Any
+"""A PettingZoo ``ParallelEnv`` by its interface; the package ships no types."""
 
 TEAM_REWARDS = ("mean", "sum", "shared")
 

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masoft.errors import EnvironmentFault, explain
-from masoft.spec import ACTION_MASK, ActionSpec, TeamSpec
+from masoft.spec import ACTION_MASK, STATE, ActionSpec, TeamSpec
 
 Where = Callable[[], str]
+Joint = dict[str, NDArray[Any]]
 
 
 class ObservationGatherer:
-    """Turns PettingZoo's dictionaries into arrays of the team's shapes and types, each array fresh.
+    """Turns what agents report into arrays of the team's shapes and types, cast once and fresh every time.
+
+    All float32 entries of a step, the state's too, are slices of one new vector: one copy, one check.
 
     Args:
         team: the team's specification.
@@ -27,42 +30,78 @@ class ObservationGatherer:
         self.team, self.ids = team, tuple(ids)
         self._shapes = tuple(agent.observation_shape for agent in team.agents)
         self._dtypes = tuple(np.dtype(agent.observation_space.dtype) for agent in team.agents)
-        self._checked = tuple(dtype.kind == "f" for dtype in self._dtypes)
-        self._mask_size = team.mask_size if team.has_masks else 0
+        self._joins = tuple(dtype == np.float32 for dtype in self._dtypes)
+        self._zeros = tuple(np.zeros(*pair) for pair in zip(self._shapes, self._dtypes, strict=True))
+        self._layout: list[tuple[str, slice, tuple[int, ...]]] = []
+        start = 0
+        shapes = [(n, s) for n, s, joins in zip(team.names, self._shapes, self._joins, strict=True) if joins]
+        for name, shape in [*shapes, *([(STATE, (team.state_size,))] if team.state_size else [])]:
+            stop = start + math.prod(shape)
+            self._layout.append((name, slice(start, stop), shape))
+            start = stop
 
-    def observation(self, index: int, reported: Any, where: Where) -> NDArray[Any]:
-        """One agent's observation, (observation_shape,), cast once to the team's type.
+    def gather(self, reported: Sequence[Any], state: Any, where: Where) -> Joint:
+        """All agents' observations and the state by name.
+
+        Args:
+            reported: one entry an agent: its observation, or PettingZoo's dict with ``"observation"`` in it; None
+                for an agent that has left, which shows zeros.
+            state: what ``state()`` gave; ignored where the team has no state.
+            where: says which step this is, for messages.
 
         Raises:
-            EnvironmentFault: wrong shape, or an entry that is not finite.
+            EnvironmentFault: a wrong shape, or an entry that is not finite.
         """
-        if type(reported) is dict:
-            reported = reported["observation"]
-        array = np.array(reported, dtype=self._dtypes[index])
+        joint: Joint = {}
+        parts = []
+        for index, observation in enumerate(reported):
+            array = self._zeros[index] if observation is None else self._array(index, observation, where)
+            if self._joins[index]:
+                parts.append(array.reshape(-1))
+            else:
+                joint[self.team.names[index]] = self._cast(index, array, where)
+        if self.team.state_size:
+            parts.append(self._state(state, where))
+        if parts:
+            flat = np.concatenate(parts, dtype=np.float32, casting="unsafe")
+            if not is_finite(flat):
+                self._blame(flat, where)
+            for name, entries, shape in self._layout:
+                joint[name] = flat[entries] if len(shape) == 1 else flat[entries].reshape(shape)
+        return joint
+
+    def _array(self, index: int, observation: Any, where: Where) -> NDArray[Any]:
+        if type(observation) is dict:
+            observation = observation["observation"]
+        array = np.asarray(observation)
         if array.shape != self._shapes[index]:
             which = f"The observation of agent {self.team.names[index]!r} {where()}"
             raise EnvironmentFault(explain(which, f"of shape {self._shapes[index]}", array.shape))
-        if self._checked[index] and not is_finite(array):
-            which = f"The observation of agent {self.team.names[index]!r} {where()}"
-            raise EnvironmentFault(explain(which, "finite everywhere", array.tolist(), _LOOK_AT_SIMULATOR))
         return array
 
-    def absent(self, index: int) -> NDArray[Any]:
-        """What stands for the observation of an agent that has left: zeros."""
-        return np.zeros(self._shapes[index], self._dtypes[index])
+    def _cast(self, index: int, array: NDArray[Any], where: Where) -> NDArray[Any]:
+        """A copy of an observation that is not float32, in its own type."""
+        array = array.astype(self._dtypes[index])
+        if array.dtype.kind == "f" and not is_finite(array):
+            self._refuse(f"The observation of agent {self.team.names[index]!r}", array, where)
+        return array
 
-    def state(self, reported: Any, where: Where) -> NDArray[np.float32]:
-        """The global state as a flat float32 vector, (state_size,).
-
-        Raises:
-            EnvironmentFault: wrong size, or an entry that is not finite.
-        """
-        array = np.array(reported, dtype=np.float32).reshape(-1)
+    def _state(self, state: Any, where: Where) -> NDArray[Any]:
+        array = np.asarray(state).reshape(-1)
         if array.shape != (self.team.state_size,):
             raise EnvironmentFault(explain(f"The state {where()}", f"of {self.team.state_size} numbers", array.shape))
-        if not is_finite(array):
-            raise EnvironmentFault(explain(f"The state {where()}", "finite everywhere", array, _LOOK_AT_SIMULATOR))
         return array
+
+    def _blame(self, flat: NDArray[np.float32], where: Where) -> None:
+        """Name the first agent, or the state, that has an entry which is not finite."""
+        for name, entries, _ in self._layout:
+            if not np.isfinite(flat[entries]).all():
+                owner = "The state" if name == STATE else f"The observation of agent {name!r}"
+                self._refuse(owner, flat[entries], where)
+
+    def _refuse(self, owner: str, array: NDArray[Any], where: Where) -> None:
+        cure = "The simulation has diverged or divides by zero; the team's actions were inside their bounds."
+        raise EnvironmentFault(explain(f"{owner} {where()}", "finite everywhere", array.tolist(), cure))
 
     def masks(
         self,
@@ -78,7 +117,7 @@ class ObservationGatherer:
         Raises:
             EnvironmentFault: a mask has the wrong size, or leaves an agent without any legal choice.
         """
-        joint = np.ones(self._mask_size, np.int8)
+        joint = np.ones(self.team.mask_size, np.int8)
         for index in live:
             given = _reported_mask(self.ids[index], observations, infos)
             action = self.team.agents[index].action
@@ -95,9 +134,6 @@ class ObservationGatherer:
                 raise EnvironmentFault(explain(which, "nonzero for one choice or more", mask.tolist()))
             joint[self.team.mask_slices[index]] = mask
         return joint
-
-
-_LOOK_AT_SIMULATOR = "The simulation has diverged or divides by zero; the team's actions were inside their bounds."
 
 
 def is_finite(array: NDArray[Any]) -> bool:
@@ -119,7 +155,8 @@ def _flat_mask(given: Any) -> NDArray[np.int8]:
     """Zeros and ones in a row; a tuple has one array per categorical part, as gymnasium's ``sample(mask)``."""
     if isinstance(given, (tuple, list)) and given and np.ndim(given[0]) > 0:
         given = np.concatenate([np.asarray(part).reshape(-1) for part in given])
-    return (np.asarray(given).reshape(-1) != 0).astype(np.int8)
+    mask: NDArray[np.int8] = (np.asarray(given).reshape(-1) != 0).astype(np.int8)
+    return mask
 
 
 def _leaves_a_choice(action: ActionSpec, mask: NDArray[np.int8]) -> bool:

@@ -10,7 +10,7 @@ from pettingzoo import ParallelEnv
 AGENT = "agent_0"
 
 
-class SingleAgentTeam(ParallelEnv[str, Any, Any]):
+class SingleAgentTeam(ParallelEnv):  # type: ignore[misc]
     """One agent, ``"agent_0"``, in a gymnasium environment.
 
     Args:

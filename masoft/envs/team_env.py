@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn
 
 import gymnasium
 import numpy as np
@@ -11,21 +12,19 @@ from numpy.typing import NDArray
 
 from masoft.envs.actions import ActionSplitter
 from masoft.envs.inspection import Parallel, agent_ids, choose_team_reward, read_team
-from masoft.envs.observations import ObservationGatherer
+from masoft.envs.observations import Joint, ObservationGatherer
 from masoft.errors import EnvironmentFault, MasoftError, explain
-from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
-
-Joint = dict[str, NDArray[Any]]
+from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
 
 
 class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     """One joint environment over a PettingZoo ``ParallelEnv``.
 
     The observation is a dict: one array per agent, then ``"state"`` where the environment has one, ``"action_mask"``
-    where it has masks, and ``"active"`` (n_agents,), 1 for those that have not left. The action is one vector of all agents'
-    actions, see `TeamSpec.action_space`. An agent that has left shows zeros, allows every choice, and what it is
-    told to do is ignored. The step that ends an episode returns the last observation, so that a truncated episode
-    can be bootstrapped (stable-baselines3 carries it as ``info["terminal_observation"]``).
+    where it has masks, and ``"active"`` (n_agents,), 1 for those that have not left. The action is one vector of all
+    agents' actions, see `TeamSpec.action_space`. An agent that has left shows zeros, allows every choice, and what
+    it is told to do is ignored. The step that ends an episode returns the last observation, so that a truncated
+    episode can be bootstrapped (stable-baselines3 carries it as ``info["terminal_observation"]``).
 
     Args:
         env: the PettingZoo environment; used as it is, wrapped or not.
@@ -60,6 +59,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self._index = {agent: index for index, agent in enumerate(self._ids)}
         self._splitter = ActionSplitter(self.team)
         self._gatherer = ObservationGatherer(self.team, self._ids)
+        self._everybody = list(range(self.team.n_agents))
         self._live: list[int] = []
         self._mask: NDArray[np.int8] | None = None
         self._is_over = True
@@ -72,7 +72,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             EnvironmentFault: the environment breaks its contract.
         """
         super().reset(seed=seed)
-        self._episode, self._elapsed = self._episode + 1, 0
+        self._episode, self._elapsed, self._is_over = self._episode + 1, 0, True
         try:
             reported, infos = self.parallel_env.reset(seed=seed, options=options)
         except MasoftError:
@@ -80,9 +80,11 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         except Exception as error:
             raise EnvironmentFault(explain(f"reset of {self._name()}", "free of errors", error)) from error
         self._live = self._alive({}, {})
+        if not self._live or (not self.team.has_deaths and len(self._live) < self.team.n_agents):
+            absent = [name for index, name in enumerate(self._names) if index not in self._live]
+            self._fault("The agents", "all present", f"without {absent}", _MAY_LEAVE)
         self._is_over = False
-        observation = self._gather(reported, infos, self._live)
-        return observation, _team_info(infos)
+        return self._observe(reported, infos, self._live), _team_info(infos)
 
     def step(self, action: Any) -> tuple[Joint, float, bool, bool, dict[str, Any]]:
         """One step of the whole team.
@@ -97,29 +99,26 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             EnvironmentFault: an illegal action, a step after the end, or the environment breaks its contract.
         """
         if self._is_over:
-            raise EnvironmentFault(
-                explain(f"An episode of {self._name()}", "running when step is called", "an episode that has ended",
-                        "Call reset first.")
-            )  # fmt: skip
+            self._fault("The episode", "running when step is called", "one that has ended", "Call reset first.")
         acted = self._live
         actions = self._splitter.split(action, acted, self._mask, self._where)
         self._elapsed += 1
+        ids = self._ids
         reported, rewards, terminations, truncations, infos = self._advance(
-            {self._ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)}
+            {ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)}
         )
-        reward, own = self._team_reward(rewards, acted)
-        self._live = self._alive(terminations, truncations)
-        self._check_departures(acted, terminations, truncations)
+        info = _team_info(infos)
+        reward, info["rewards"] = self._team_reward(rewards, acted)
+        self._live = shown = self._alive(terminations, truncations)
         terminated = truncated = False
-        shown = self._live
-        if not self._live:
+        if shown != acted:
+            self._check_departures(acted, terminations, truncations)
+        if not shown:
             self._is_over = True
-            shown = [i for i in acted if truncations.get(self._ids[i]) and not terminations.get(self._ids[i])]
+            shown = [index for index in acted if not terminations.get(ids[index])]
             truncated = bool(shown)
             terminated = not truncated
-        info = _team_info(infos)
-        info["rewards"] = own
-        observation = self._gather(reported, infos, shown, last_words=acted if terminated else ())
+        observation = self._observe(reported, infos, shown, last_words=acted if terminated else ())
         return observation, reward, terminated, truncated, info
 
     def render(self) -> Any:
@@ -133,125 +132,102 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     def _advance(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """The environment's step; whatever it raises becomes a fault that names the step."""
         try:
-            return self.parallel_env.step(actions)
+            answer: tuple[Any, Any, Any, Any, Any] = self.parallel_env.step(actions)
+            return answer
         except MasoftError:
             raise
         except Exception as error:
+            self._is_over = True
             cure = "The error above comes from the environment itself."
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
 
     def _alive(self, terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]) -> list[int]:
-        """Indices of the agents that act next."""
+        """Indices of the agents that act next, in team order."""
+        agents = self.parallel_env.agents
+        nobody_left = not (True in terminations.values() or True in truncations.values())
+        if nobody_left and len(agents) == len(self._ids) and tuple(agents) == self._ids:
+            return self._everybody
         alive = []
-        for agent in self.parallel_env.agents:
+        for agent in agents:
             if terminations.get(agent) or truncations.get(agent):
                 continue
-            index = self._index.get(agent)
-            if index is None:
-                raise EnvironmentFault(
-                    explain(f"Agent {agent!r} {self._where()}", f"one of {self._names}", agent,
-                            "possible_agents has to name all agents that ever take part.")
-                )  # fmt: skip
-            alive.append(index)
-        if not terminations and len(alive) < self.team.n_agents and not self.team.has_deaths:
-            self._refuse_departure(next(i for i in range(self.team.n_agents) if i not in alive))
-        return alive
+            if agent not in self._index:
+                cure = "possible_agents has to name all agents that ever take part."
+                self._fault("Every agent", f"one of {self._names}", agent, cure)
+            alive.append(self._index[agent])
+        return sorted(alive)
 
     def _check_departures(
         self, acted: list[int], terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]
     ) -> None:
         """Agents leave only by terminating or being truncated, and early only where the team expects it."""
-        if len(acted) == len(self._live):
-            return
         for index in acted:
             if index in self._live:
                 continue
-            agent = self._ids[index]
+            agent, which = self._ids[index], f"Agent {self._names[index]!r}"
             if not (terminations.get(agent) or truncations.get(agent)):
-                raise EnvironmentFault(
-                    explain(f"Agent {self._names[index]!r} {self._where()}", "alive, terminated or truncated",
-                            "absent from agents with neither flag", "Set one of its flags in its last step.")
-                )  # fmt: skip
+                got, cure = "absent from agents with neither flag", "Set one of its flags in its last step."
+                self._fault(which, "alive, terminated or truncated", got, cure)
             if self._live and not self.team.has_deaths:
-                self._refuse_departure(index)
-
-    def _refuse_departure(self, index: int) -> None:
-        raise EnvironmentFault(
-            explain(
-                f"Agent {self._names[index]!r} {self._where()}",
-                "present until the episode ends (metadata['has_deaths'] is False)",
-                "an agent that is missing",
-                "Declare metadata['has_deaths'] = True if agents may leave early.",
-            )
-        )
+                must = "present until the episode ends (metadata['has_deaths'] is False)"
+                self._fault(which, must, "an agent that left early", _MAY_LEAVE)
 
     def _team_reward(self, rewards: Mapping[Any, Any], acted: list[int]) -> tuple[float, dict[str, float]]:
         """The team's reward, and each agent's own by name (0 for those that have left)."""
         own = dict.fromkeys(self._names, 0.0)
-        total = 0.0
         for index in acted:
-            reward = rewards.get(self._ids[index])
-            if reward is None:
-                raise EnvironmentFault(
-                    explain(f"The rewards {self._where()}", f"given for agent {self._names[index]!r}", list(rewards))
-                )
-            total += reward
-            own[self._names[index]] = float(reward)
-        total = float(total)
-        if total - total != 0.0:  # NaN or infinite
-            raise EnvironmentFault(explain(f"The rewards {self._where()}", "finite", own))
+            try:
+                own[self._names[index]] = float(rewards[self._ids[index]])
+            except KeyError:
+                self._fault("The rewards", f"given for agent {self._names[index]!r}", list(rewards))
+        total = sum(own.values())
+        if not math.isfinite(total):
+            self._fault("The rewards", "finite", own)
         if self.team_reward == "sum":
             return total, own
         if self.team_reward == "mean":
-            return total / len(self._names), own
+            return total / len(own), own
         shared = own[self._names[acted[0]]]
         if any(own[self._names[index]] != shared for index in acted):
-            raise EnvironmentFault(
-                explain(f"The rewards {self._where()}", "the same for all agents (team_reward='shared')", own,
-                        "Choose team_reward='mean' or 'sum'.")
-            )  # fmt: skip
+            must, cure = "the same for all agents (team_reward='shared')", "Choose team_reward='mean' or 'sum'."
+            self._fault("The rewards", must, own, cure)
         return shared, own
 
-    def _gather(
-        self, reported: Mapping[Any, Any], infos: Mapping[Any, Any], shown: list[int], last_words: Any = ()
+    def _observe(
+        self, reported: Mapping[Any, Any], infos: Mapping[Any, Any], shown: list[int], last_words: Sequence[int] = ()
     ) -> Joint:
-        """The joint observation. ``shown`` agents must report; ``last_words`` may, zeros stand for the others."""
-        gatherer, where = self._gatherer, self._where
-        joint: Joint = {}
-        for index, agent in enumerate(self._ids):
-            if index in shown:
-                if agent not in reported:
-                    raise EnvironmentFault(
-                        explain(f"The observations {where()}", f"given for agent {self._names[index]!r}",
-                                list(reported), "Each agent that acts or is truncated reports an observation.")
-                    )  # fmt: skip
-                joint[self._names[index]] = gatherer.observation(index, reported[agent], where)
-            elif index in last_words and agent in reported:
-                joint[self._names[index]] = gatherer.observation(index, reported[agent], where)
-            else:
-                joint[self._names[index]] = gatherer.absent(index)
-        if self.team.state_size:
-            joint[STATE] = gatherer.state(self._read_state(), where)
+        """The joint observation. Agents in ``shown`` must report, in ``last_words`` may; zeros for the others."""
+        speakers = last_words or shown
+        told = [reported.get(agent) if index in speakers else None for index, agent in enumerate(self._ids)]
+        for index in shown:
+            if told[index] is None:
+                cure = "Each agent that acts or is truncated reports an observation."
+                self._fault("The observations", f"given for agent {self._names[index]!r}", list(reported), cure)
+        joint = self._gatherer.gather(told, self._state(), self._where)
         if self.team.has_masks:
-            self._mask = gatherer.masks(shown, reported, infos, where, team_is_over=self._is_over)
+            self._mask = self._gatherer.masks(shown, reported, infos, self._where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
-        elif any(ACTION_MASK in info for info in infos.values() if info):
-            raise EnvironmentFault(
-                explain(f"Action masks {where()}", "there from the first reset on", "a mask that comes later",
-                        "Declare metadata['has_masks'] = True.")
-            )  # fmt: skip
+        elif any(infos.values()) and any(ACTION_MASK in info for info in infos.values() if info):
+            cure = "Declare metadata['has_masks'] = True."
+            self._fault("Action masks", "there from the first reset on", "a mask that comes later", cure)
         active = np.ones(self.team.n_agents, np.int8)
-        if self.team.has_deaths:
+        if self.team.has_deaths and len(shown) < len(active):
             active[:] = 0
             active[shown] = 1
         joint[ACTIVE] = active
         return joint
 
-    def _read_state(self) -> Any:
+    def _state(self) -> Any:
+        """The global state, or None where the team has none."""
+        if not self.team.state_size:
+            return None
         try:
             return self.parallel_env.state()
         except Exception as error:
             raise EnvironmentFault(explain(f"state() {self._where()}", "free of errors", error)) from error
+
+    def _fault(self, which: str, must: str, got: object, cure: str = "") -> NoReturn:
+        raise EnvironmentFault(explain(f"{which} {self._where()}", must, got, cure))
 
     def _where(self) -> str:
         return f"at step {self._elapsed} of episode {self._episode} of {self._name()}"
@@ -260,11 +236,14 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         return str((getattr(self.parallel_env, "metadata", None) or {}).get("name", type(self.parallel_env).__name__))
 
 
+_MAY_LEAVE = "Declare metadata['has_deaths'] = True if agents may leave before the episode ends."
+
+
 def _team_info(infos: Mapping[Any, Any]) -> dict[str, Any]:
     """A fresh info: agents' own under ``"agents"`` where they say anything, and the team's success if reported."""
-    told = {str(agent): info for agent, info in infos.items() if info}
-    if not told:
+    if not any(infos.values()):
         return {}
+    told = {str(agent): info for agent, info in infos.items() if info}
     team: dict[str, Any] = {"agents": told}
     successes = [bool(info["is_success"]) for info in told.values() if "is_success" in info]
     if successes:

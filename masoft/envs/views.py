@@ -34,4 +34,5 @@ def standardised(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     size = np.float32(vector.size)
     centred = vector - vector.sum() / size
     deviation = np.sqrt(centred.dot(centred) / size)
-    return centred / deviation if deviation > 0 else centred
+    scaled: NDArray[np.float32] = centred / deviation if deviation > 0 else centred
+    return scaled

@@ -18,7 +18,7 @@ BIASED_START: tuple[float, ...] = (0.6, 0.2, 0.2)
 """Figure 1b: both agents' initial policy. A matter of the policy, not of the game: pass it to the learner."""
 
 
-class MatrixGame(ParallelEnv[str, NDArray[np.float32], int]):
+class MatrixGame(ParallelEnv):  # type: ignore[misc]
     """A game of one state and one step, in which all agents get the same payoff.
 
     The only observation is the constant 1; the step ends the episode by true termination, so nothing is bootstrapped.
@@ -71,7 +71,8 @@ class MatrixGame(ParallelEnv[str, NDArray[np.float32], int]):
         """Pay everybody and end."""
         agents, self.agents = self.agents, []
         reward = float(self.payoff[tuple(int(actions[agent]) for agent in agents)]) if agents else 0.0
-        rewards, infos = dict.fromkeys(agents, reward), {agent: {} for agent in agents}
+        rewards = dict.fromkeys(agents, reward)
+        infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
         observations = {agent: self._constant() for agent in agents}
         return observations, rewards, dict.fromkeys(agents, True), dict.fromkeys(agents, False), infos
 
