@@ -10,10 +10,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Public name -> the module that defines it.
-_HOME = {
+# Algorithm -> the module that defines it. `masoft train` and `masoft presets` know those that stand here.
+ALGORITHMS = {
     "HASAC": "masoft.algorithms.hasac",
     "MASAC": "masoft.algorithms.hasac",
+}
+
+# Public name -> the module that defines it.
+_HOME = {
+    **ALGORITHMS,
     "clone": "masoft.algorithms.estimator",
     "make": "masoft.envs",
     "make_vec": "masoft.envs",
@@ -37,7 +42,7 @@ _SUBMODULES = (
     "validation",
 )
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["ALGORITHMS", "__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,75 @@
+"""The command line. Each command is one module, imported when it is used, so that ``masoft --help`` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+import masoft
+from masoft.cli.output import report_error
+from masoft.errors import MasoftError, nearest
+
+# Command -> the module whose ``command`` it is. A new command is one module and one line here.
+COMMANDS = {
+    "train": "masoft.cli.train",
+    "evaluate": "masoft.cli.evaluate",
+    "envs": "masoft.cli.envs",
+    "presets": "masoft.cli.presets",
+    "doctor": "masoft.cli.doctor",
+    "demo": "masoft.cli.demo",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No command {args[0]!r}. {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(masoft.__version__, prog_name="masoft")
+@click.option("--traceback", is_flag=True, help="Show the whole traceback of an error, not only its line.")
+def cli(traceback: bool) -> None:
+    """Train, evaluate and inspect teams of agents.
+
+    Start with: masoft train hasac mpe/simple_speaker_listener_v4 --total-timesteps 50000 --out runs/first
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; errors of ours become one line and exit status 1, wrong usage exits with 2."""
+    arguments = sys.argv[1:] if args is None else args
+    try:
+        cli(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        if "--json" in arguments:
+            report_error(error.format_message(), as_json=True)
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except (MasoftError, TypeError, OSError) as error:
+        if "--traceback" in arguments:
+            raise
+        report_error(str(error), as_json="--json" in arguments)
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""``masoft doctor``: what is installed, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+
+import click
+
+import masoft
+from masoft.cli.output import show_json, show_table
+
+CORE = ("torch", "stable-baselines3", "gymnasium", "pettingzoo", "numpy", "mpe2", "supersuit", "tensorboard")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        what: its name.
+        state: what was found.
+        good: whether nothing needs doing.
+        cure: the command or step that mends it; empty where nothing is wrong.
+    """
+
+    what: str
+    state: str
+    good: bool = True
+    cure: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Say what works on this machine and how to mend what does not."""
+    findings = [*core(), *simulators(), *machine()]
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+        return
+    rows = [[item.what, item.state, "" if item.good else item.cure] for item in findings]
+    show_table(f"masoft {masoft.__version__}, Python {platform.python_version()}", ["what", "state", "to mend"], rows)
+
+
+def core() -> list[Finding]:
+    """The packages that masoft always needs."""
+    found = []
+    for name in CORE:
+        try:
+            found.append(Finding(name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            found.append(Finding(name, "missing", False, f"pip install {name}"))
+    return found
+
+
+def simulators() -> list[Finding]:
+    """The simulators, one line a family of environment ids."""
+    from masoft.envs import registered
+
+    families: dict[str, Finding] = {}
+    for entry in registered():
+        family = entry.id.split("/")[0] + "/*"
+        if family not in families:
+            state = "ready" if entry.is_installed else f"needs {', '.join(entry.missing)}"
+            families[family] = Finding(family, state, entry.is_installed, entry.install_command)
+    return list(families.values())
+
+
+def machine() -> list[Finding]:
+    """Cores and accelerator, without importing torch."""
+    cores = Finding("CPU cores", str(os.cpu_count()))
+    if shutil.which("nvidia-smi") is None:
+        return [cores, Finding("GPU", "none seen; everything runs on the CPU")]
+    build = next((finding.state for finding in core() if finding.what == "torch"), "")
+    if "+cpu" not in build:
+        return [cores, Finding("GPU", "seen; device='auto' uses it")]
+    cure = "install a CUDA build of PyTorch, see pytorch.org"
+    return [cores, Finding("GPU", f"seen, but torch {build} is a CPU build", False, cure)]

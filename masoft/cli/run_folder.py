@@ -1,0 +1,111 @@
+"""What a training run leaves behind: one folder with the settings, the log, the model and the picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import masoft
+from masoft.errors import ConfigurationError, explain
+
+SETTINGS = "run.json"
+MODEL = "model.zip"
+LOG = "progress.csv"
+PICTURE = "learning_curve.png"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that is needed to repeat a run.
+
+    Args:
+        algorithm: name of the class.
+        env: environment id.
+        env_kwargs: its keyword arguments.
+        n_envs: copies trained in.
+        seed: of networks, draws and environments.
+        total_timesteps: environment steps asked for.
+        parameters: constructor keywords that were given, by the command line or by a preset.
+        preset: name of the preset, where one was used.
+        masoft, python: versions.
+    """
+
+    algorithm: str
+    env: str
+    env_kwargs: dict[str, Any]
+    n_envs: int
+    seed: int | None
+    total_timesteps: int
+    parameters: dict[str, Any]
+    preset: str | None = None
+    masoft: str = masoft.__version__
+    python: str = field(default_factory=platform.python_version)
+
+    def save(self, folder: Path) -> None:
+        """Write ``run.json``."""
+        (folder / SETTINGS).write_text(json.dumps(asdict(self), indent=2, default=repr) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> RunSettings:
+        """Read ``run.json``.
+
+        Raises:
+            ConfigurationError: the folder is no run, or the file is damaged.
+        """
+        try:
+            return cls(**json.loads((folder / SETTINGS).read_text()))
+        except FileNotFoundError:
+            cure = "Give the folder that `masoft train ... --out FOLDER` wrote."
+            raise ConfigurationError(
+                explain("The run folder", f"one with {SETTINGS} in it", str(folder), cure)
+            ) from None
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ConfigurationError(f"{folder / SETTINGS} is damaged: {error}") from error
+
+
+def new_folder(out: str, *, overwrite: bool) -> Path:
+    """Make the folder of a run.
+
+    Raises:
+        ConfigurationError: it holds a run already.
+    """
+    folder = Path(out)
+    if (folder / SETTINGS).exists() and not overwrite:
+        cure = "Choose another one, or pass --overwrite."
+        raise ConfigurationError(explain("--out", "a folder without a run in it", out, cure))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def read_curve(folder: Path) -> tuple[list[int], list[float]]:
+    """Mean return of recent training episodes over environment steps, from SB3's CSV log."""
+    steps, returns = [], []
+    with (folder / LOG).open(newline="") as file:
+        for row in csv.DictReader(file):
+            value = row.get("rollout/ep_rew_mean") or ""
+            if value and math.isfinite(float(value)):
+                steps.append(int(float(row["time/total_timesteps"])))
+                returns.append(float(value))
+    return steps, returns
+
+
+def draw_curve(folder: Path, title: str) -> Path | None:
+    """Draw ``learning_curve.png``; None where no episode has ended yet."""
+    steps, returns = read_curve(folder)
+    if not steps:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, returns, color="#0072B2", linewidth=1.8)
+    axes.set(title=title, xlabel="environment steps", ylabel="mean return of recent episodes")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / PICTURE, dpi=150)
+    return folder / PICTURE
