@@ -28,4 +28,22 @@ MPE = tuple(
     for scenario in ("simple_spread_v3", "simple_reference_v3", "simple_speaker_listener_v4")
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE
+MAMUJOCO = tuple(
+    Entry(
+        f"mamujoco/{scenario}-{factorisation}",
+        f"{_ADAPTERS}.mamujoco:make_mamujoco",
+        {"scenario": scenario, "factorisation": factorisation},
+        extra="mamujoco",
+        requires=("gymnasium_robotics", "mujoco"),
+    )
+    for scenario, factorisations in (
+        ("Ant", ("2x4", "4x2", "8x1")),
+        ("HalfCheetah", ("2x3", "3x2", "6x1")),
+        ("HumanoidStandup", ("17x1",)),
+        ("ManySegmentSwimmer", ("10x2",)),
+        ("Walker2d", ("2x3", "6x1")),
+    )
+    for factorisation in factorisations
+)
+
+CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO
