@@ -19,6 +19,7 @@ from masoft.mirror.neighborhood import (
     KLBall,
     Neighborhood,
     ParameterBall,
+    StatewiseNeighborhood,
     TotalVariationBall,
 )
 from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
@@ -48,6 +49,7 @@ __all__ = [
     "Schedulable",
     "Simultaneous",
     "SquaredRatioDrift",
+    "StatewiseNeighborhood",
     "SumDrift",
     "TotalVariationBall",
     "TotalVariationDrift",

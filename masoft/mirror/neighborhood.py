@@ -51,7 +51,7 @@ class Neighborhood(Schedulable, ABC):
 
     @property
     def kl_radius(self) -> float | None:
-        """Radius of a ball of mean KL(old || new) that lies inside, up to second order; None where none is known."""
+        """Size of the mean KL(old || new) to aim a step at; whether it is a member is checked apart. None: unknown."""
         return None
 
     def __and__(self, other: object) -> Neighborhood:
@@ -81,36 +81,59 @@ class Everywhere(Neighborhood):
 
 
 @dataclass(frozen=True)
-class KLBall(Neighborhood):
-    """Policies whose KL divergence from the old one is at most ``radius`` nats.
+class StatewiseNeighborhood(Neighborhood, ABC):
+    """A neighborhood whose distance is made of one distance a state: their average, or the worst of them.
+
+    Subclass this one where you can: the exact solver of finite games then treats the states apart.
 
     Args:
         radius: >= 0, or a schedule.
-        direction: "forward" is KL(old || new), that of TRPO and HATRPO; "reverse" is KL(new || old).
         over: "mean" averages over states by their weights, "max" takes the worst state.
     """
 
-    radius: Scheduled = 0.01
-    direction: Direction = "forward"
     over: Over = "mean"
 
     def __post_init__(self) -> None:
         check_scheduled(self, "radius")
-        check_direction(self, self.direction)
-        _check_over(self, self.over)
+        check_parameters(type(self).__name__, {"over": (OneOf(("mean", "max")),)}, {"over": self.over})
 
-    @property
-    def kl_radius(self) -> float | None:
-        # To second order both directions agree; over the worst state the mean is not larger.
-        return number(self.radius, "KLBall's radius") if self.over == "mean" else None
+    @abstractmethod
+    def per_state(self, change: PolicyChange) -> Tensor:
+        """How far the new policy is from the old one at each state, (batch,), >= 0."""
 
     def distance(self, change: PolicyChange) -> Tensor:
-        kl = change.kl_old_new() if self.direction == "forward" else change.kl_new_old()
-        return change.mean(kl) if self.over == "mean" else change.max(kl)
+        per_state = self.per_state(change)
+        return change.mean(per_state) if self.over == "mean" else change.max(per_state)
 
 
 @dataclass(frozen=True)
-class TotalVariationBall(Neighborhood):
+class KLBall(StatewiseNeighborhood):
+    """Policies whose KL divergence from the old one is at most ``radius`` nats.
+
+    Args:
+        radius: >= 0, or a schedule.
+        over: "mean" averages over states by their weights, "max" takes the worst state.
+        direction: "forward" is KL(old || new), that of TRPO and HATRPO; "reverse" is KL(new || old).
+    """
+
+    radius: Scheduled = 0.01
+    direction: Direction = "forward"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_direction(self, self.direction)
+
+    @property
+    def kl_radius(self) -> float | None:
+        # To second order both directions agree.
+        return number(self.radius, "KLBall's radius")
+
+    def per_state(self, change: PolicyChange) -> Tensor:
+        return change.kl_old_new() if self.direction == "forward" else change.kl_new_old()
+
+
+@dataclass(frozen=True)
+class TotalVariationBall(StatewiseNeighborhood):
     """Policies whose total variation distance from the old one is at most ``radius``, in [0, 1].
 
     Exact for finite action sets; for Gaussians the mean of ``|r - 1| / 2`` over the carried actions.
@@ -121,23 +144,16 @@ class TotalVariationBall(Neighborhood):
     """
 
     radius: Scheduled = 0.1
-    over: Over = "mean"
-
-    def __post_init__(self) -> None:
-        check_scheduled(self, "radius")
-        _check_over(self, self.over)
 
     @property
     def kl_radius(self) -> float | None:
-        # Pinsker: TV <= sqrt(KL / 2), and the mean of TV is at most the root of the mean KL / 2.
-        return 2 * number(self.radius, "TotalVariationBall's radius") ** 2 if self.over == "mean" else None
+        # Pinsker: TV <= sqrt(KL / 2), and the mean of TV is at most the root of half the mean KL.
+        return 2 * number(self.radius, "TotalVariationBall's radius") ** 2
 
-    def distance(self, change: PolicyChange) -> Tensor:
+    def per_state(self, change: PolicyChange) -> Tensor:
         if change.is_finite:
-            variation = divergence.total_variation(change.new.joint_log_probs(), change.old.joint_log_probs())
-        else:
-            variation = change.expect_old(divergence.ratio_total_variation)
-        return change.mean(variation) if self.over == "mean" else change.max(variation)
+            return divergence.total_variation(change.new.joint_log_probs(), change.old.joint_log_probs())
+        return change.expect_old(divergence.ratio_total_variation)
 
 
 @dataclass(frozen=True)
@@ -209,7 +225,3 @@ def _relative(part: Neighborhood, change: PolicyChange) -> Tensor:
 
 def _parts(neighborhood: Neighborhood) -> tuple[Neighborhood, ...]:
     return neighborhood.parts if isinstance(neighborhood, Intersection) else (neighborhood,)
-
-
-def _check_over(owner: object, over: object) -> None:
-    check_parameters(type(owner).__name__, {"over": (OneOf(("mean", "max")),)}, {"over": over})
