@@ -1,0 +1,63 @@
+# The two commands of the README are `make demo` and `make test`; both work from a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One test process a core; each has one torch thread (tests/conftest.py).
+WORKERS ?= 2
+FAST := tests/unit tests/architecture
+
+.PHONY: demo test check format lint types layers fast docs bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    train two small teams, save, reload, evaluate, draw     make test    every test"
+	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speed table"
+	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# The stamps are made again when the requirements change; otherwise nothing is installed twice.
+.venv/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing masoft into .venv; the first time takes a few minutes."
+	$(PIP) -e .
+	@touch $@
+
+.venv/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing masoft with its extras into .venv; the first time takes a few minutes."
+	$(PIP) -e ".[all,dev,docs]"
+	@touch $@ .venv/core.stamp
+
+demo: .venv/core.stamp
+	$(BIN)/masoft demo
+
+test: .venv/full.stamp
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: lint types layers fast docs
+
+format: .venv/full.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: .venv/full.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/full.stamp
+	$(BIN)/mypy
+
+layers: .venv/full.stamp
+	$(BIN)/lint-imports
+
+fast: .venv/full.stamp
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(FAST)
+
+docs: .venv/full.stamp
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: .venv/full.stamp
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache
