@@ -32,12 +32,13 @@ class ObservationGatherer:
         self._dtypes = tuple(np.dtype(agent.observation_space.dtype) for agent in team.agents)
         self._joins = tuple(dtype == np.float32 for dtype in self._dtypes)
         self._zeros = tuple(np.zeros(*pair) for pair in zip(self._shapes, self._dtypes, strict=True))
-        self._layout: list[tuple[str, slice, tuple[int, ...]]] = []
+        self._all_vectors = all(self._joins) and all(len(shape) == 1 for shape in self._shapes)
+        self._layout: list[tuple[str, slice, tuple[int, ...] | None]] = []
         start = 0
         shapes = [(n, s) for n, s, joins in zip(team.names, self._shapes, self._joins, strict=True) if joins]
         for name, shape in [*shapes, *([(STATE, (team.state_size,))] if team.state_size else [])]:
             stop = start + math.prod(shape)
-            self._layout.append((name, slice(start, stop), shape))
+            self._layout.append((name, slice(start, stop), None if len(shape) == 1 else shape))
             start = stop
 
     def gather(self, reported: Sequence[Any], state: Any, where: Where) -> Joint:
@@ -53,8 +54,8 @@ class ObservationGatherer:
             EnvironmentFault: a wrong shape, or an entry that is not finite.
         """
         joint: Joint = {}
-        parts = []
-        for index, observation in enumerate(reported):
+        parts = self._plain(reported)
+        for index, observation in enumerate(() if parts else reported):
             array = self._zeros[index] if observation is None else self._array(index, observation, where)
             if self._joins[index]:
                 parts.append(array.reshape(-1))
@@ -67,8 +68,17 @@ class ObservationGatherer:
             if not is_finite(flat):
                 self._blame(flat, where)
             for name, entries, shape in self._layout:
-                joint[name] = flat[entries] if len(shape) == 1 else flat[entries].reshape(shape)
+                joint[name] = flat[entries] if shape is None else flat[entries].reshape(shape)
         return joint
+
+    def _plain(self, reported: Sequence[Any]) -> list[NDArray[Any]]:
+        """The observations as they are, where each is a vector of the right shape; else an empty list."""
+        if not self._all_vectors:
+            return []
+        for observation, shape in zip(reported, self._shapes, strict=True):
+            if type(observation) is not np.ndarray or observation.shape != shape:
+                return []
+        return list(reported)
 
     def _array(self, index: int, observation: Any, where: Where) -> NDArray[Any]:
         if type(observation) is dict:

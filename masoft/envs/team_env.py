@@ -59,7 +59,8 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self._index = {agent: index for index, agent in enumerate(self._ids)}
         self._splitter = ActionSplitter(self.team)
         self._gatherer = ObservationGatherer(self.team, self._ids)
-        self._everybody = list(range(self.team.n_agents))
+        self._everybody, self._id_list = list(range(self.team.n_agents)), list(self._ids)
+        self._all_active = np.ones(self.team.n_agents, np.int8)
         self._live: list[int] = []
         self._mask: NDArray[np.int8] | None = None
         self._is_over = True
@@ -145,7 +146,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         """Indices of the agents that act next, in team order."""
         agents = self.parallel_env.agents
         nobody_left = not (True in terminations.values() or True in truncations.values())
-        if nobody_left and len(agents) == len(self._ids) and tuple(agents) == self._ids:
+        if nobody_left and agents == self._id_list:
             return self._everybody
         alive = []
         for agent in agents:
@@ -175,20 +176,22 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     def _team_reward(self, rewards: Mapping[Any, Any], acted: list[int]) -> tuple[float, dict[str, float]]:
         """The team's reward, and each agent's own by name (0 for those that have left)."""
         own = dict.fromkeys(self._names, 0.0)
-        for index in acted:
-            try:
-                own[self._names[index]] = float(rewards[self._ids[index]])
-            except KeyError:
-                self._fault("The rewards", f"given for agent {self._names[index]!r}", list(rewards))
-        total = sum(own.values())
+        names, ids = self._names, self._ids
+        try:
+            for index in acted:
+                own[names[index]] = float(rewards[ids[index]])
+        except KeyError as absent:
+            self._fault("The rewards", f"given for agent {absent.args[0]!r}", list(rewards))
+        values = list(own.values())
+        total = sum(values)
         if not math.isfinite(total):
             self._fault("The rewards", "finite", own)
         if self.team_reward == "sum":
             return total, own
         if self.team_reward == "mean":
             return total / len(own), own
-        shared = own[self._names[acted[0]]]
-        if any(own[self._names[index]] != shared for index in acted):
+        shared = values[acted[0]]
+        if values.count(shared) < len(acted):
             must, cure = "the same for all agents (team_reward='shared')", "Choose team_reward='mean' or 'sum'."
             self._fault("The rewards", must, own, cure)
         return shared, own
@@ -198,7 +201,9 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     ) -> Joint:
         """The joint observation. Agents in ``shown`` must report, in ``last_words`` may; zeros for the others."""
         speakers = last_words or shown
-        told = [reported.get(agent) if index in speakers else None for index, agent in enumerate(self._ids)]
+        told = list(map(reported.get, self._ids))
+        if len(speakers) < len(told):
+            told = [told[index] if index in speakers else None for index in self._everybody]
         for index in shown:
             if told[index] is None:
                 cure = "Each agent that acts or is truncated reports an observation."
@@ -207,10 +212,10 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         if self.team.has_masks:
             self._mask = self._gatherer.masks(shown, reported, infos, self._where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
-        elif any(infos.values()) and any(ACTION_MASK in info for info in infos.values() if info):
+        elif shown and ACTION_MASK in (infos.get(self._ids[shown[0]]) or ()):
             cure = "Declare metadata['has_masks'] = True."
             self._fault("Action masks", "there from the first reset on", "a mask that comes later", cure)
-        active = np.ones(self.team.n_agents, np.int8)
+        active = self._all_active.copy()
         if self.team.has_deaths and len(shown) < len(active):
             active[:] = 0
             active[shown] = 1

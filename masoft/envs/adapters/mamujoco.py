@@ -9,6 +9,7 @@ Reference:
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,9 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
         if not isinstance(agent_obsk, int) or agent_obsk < 0:
             raise ConfigurationError(explain("agent_obsk", "an integer >= 0", agent_obsk))
         self.env = _robot(scenario, factorisation, render_mode, kwargs)
+        self._robot: Any = self.env.unwrapped  # stepped without gymnasium's wrappers, which cost a few microseconds
+        self._time_limit = (self.env.spec.max_episode_steps if self.env.spec else None) or math.inf
+        self._elapsed = 0
         self.factorisation = factorise(self.env, scenario, factorisation, agent_obsk)
         if observation == "paper":
             self.factorisation = self.factorisation.in_slices()
@@ -118,6 +122,7 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
         # `command = joint[self._place]` puts the agents' actions, in a row, where the motors expect them
         self._place = None if (order == np.arange(len(order))).all() else np.argsort(order)
         self._state = np.zeros(size, np.float32)
+        self._standardised = StandardisedIds(size, len(agents))
 
     def observation_space(self, agent: str) -> spaces.Box:
         """What one agent sees."""
@@ -129,7 +134,8 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         """Start an episode."""
-        state, info = self.env.reset(seed=seed, options=options)
+        state, info = self._robot.reset(seed=seed, options=options)
+        self._elapsed = 0
         self.agents = self.possible_agents[:]
         return self._observe(state), dict.fromkeys(self.agents, info)
 
@@ -146,14 +152,16 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
         command = np.concatenate([actions[agent] for agent in agents])
         if self._place is not None:
             command = command[self._place]
-        state, reward, terminated, truncated, info = self.env.step(command)
+        state, reward, terminated, _, info = self._robot.step(command)
+        self._elapsed += 1
+        truncated = self._elapsed >= self._time_limit
         if terminated or truncated:
             self.agents = []
         return (
             self._observe(state),
             dict.fromkeys(agents, float(reward)),
             dict.fromkeys(agents, bool(terminated)),
-            dict.fromkeys(agents, bool(truncated)),
+            dict.fromkeys(agents, truncated),
             dict.fromkeys(agents, info),
         )
 
@@ -163,7 +171,7 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
 
     def render(self) -> Any:
         """A frame, see gymnasium."""
-        return self.env.render()
+        return self._robot.render()
 
     def close(self) -> None:
         """Close the renderer."""
@@ -172,7 +180,7 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
     def _observe(self, state: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         self._state = state.astype(np.float32)
         if self._is_paper:
-            return dict(zip(self.possible_agents, with_standardised_ids(self._state, len(self._seen)), strict=True))
+            return dict(zip(self.possible_agents, self._standardised(self._state), strict=True))
         return {agent: self._state[seen] for agent, seen in zip(self.possible_agents, self._seen, strict=True)}
 
 
@@ -181,24 +189,28 @@ def make_mamujoco(**kwargs: Any) -> MultiAgentMujoco:
     return MultiAgentMujoco(**kwargs)
 
 
-def with_standardised_ids(state: NDArray[np.float32], n_agents: int) -> NDArray[np.float32]:
+class StandardisedIds:
     """Every agent's ``standardised([state, one_hot(agent)])`` at once; mean and deviation are the same for all.
 
     Args:
-        state: (state_size,).
+        state_size: length of the state.
         n_agents: length of the one-hot vector.
-
-    Returns:
-        (n_agents, state_size + n_agents).
     """
-    size = state.size + n_agents
-    mean = (state.sum() + 1) / size
-    centred, ids = state - mean, np.eye(n_agents, dtype=np.float32) - mean
-    deviation = np.sqrt((centred.dot(centred) + ids[0].dot(ids[0])) / size)
-    seen = np.empty((n_agents, size), np.float32)
-    seen[:, : state.size] = centred / deviation
-    seen[:, state.size :] = ids / deviation
-    return seen
+
+    def __init__(self, state_size: int, n_agents: int) -> None:
+        self._size = state_size + n_agents
+        self._vectors = np.zeros((n_agents, self._size), np.float32)
+        self._vectors[:, state_size:] = np.eye(n_agents)
+        self._states = self._vectors[:, :state_size]
+        self._ones = np.ones(self._size, np.float32)
+
+    def __call__(self, state: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From (state_size,) to (n_agents, state_size + n_agents), fresh."""
+        self._states[:] = state
+        mean = self._vectors[0].dot(self._ones) / self._size
+        centred: NDArray[np.float32] = self._vectors - np.float32(mean)
+        centred /= np.float32(math.sqrt(centred[0].dot(centred[0]) / self._size))
+        return centred
 
 
 def _unbounded(size: int) -> spaces.Box:
@@ -224,4 +236,4 @@ def _robot(
         return gymnasium.make(SCENARIOS[scenario], xml_file=str(model), **options)
 
 
-__all__ = ["OBSERVATIONS", "SCENARIOS", "Factorisation", "MultiAgentMujoco", "make_mamujoco", "with_standardised_ids"]
+__all__ = ["OBSERVATIONS", "SCENARIOS", "Factorisation", "MultiAgentMujoco", "StandardisedIds", "make_mamujoco"]
