@@ -13,7 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.envs.vector import as_vec_env, team_of
-from masoft.errors import ConfigurationError, explain, nearest
+from masoft.errors import ConfigurationError, SpaceError, explain, nearest
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import TeamSpec
 from masoft.validation import Callable, MappingOf, Real
@@ -26,15 +26,20 @@ LEARNING_RATE = (
 )
 
 
+ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
 class TeamAlgorithm(BaseAlgorithm):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
         learning_rate_parts: names that a ``learning_rate`` dict must have; the first is what SB3 logs.
+        action_kinds: action spaces that an agent may have.
     """
 
     team: TeamSpec
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
+    action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
 
     def _prepare_env(self, env: Any, team_reward: str) -> VecEnv | None:
         """Whatever the user passed as a VecEnv of teams; remembers the team."""
@@ -42,7 +47,21 @@ class TeamAlgorithm(BaseAlgorithm):
             return None
         vec_env = as_vec_env(env, team_reward=team_reward)
         self.team = team_of(vec_env)
+        self._check_team()
         return vec_env
+
+    def _check_team(self) -> None:
+        """Refuse a team that this method cannot train.
+
+        Raises:
+            SpaceError: names the agent, its action space and the kinds that are possible.
+        """
+        for agent in self.team.agents:
+            if not isinstance(agent.action_space, self.action_kinds):
+                which = f"The action space of agent {agent.name!r}"
+                must = " or ".join(kind.__name__ for kind in self.action_kinds)
+                cure = "HASAC and HATD3 take every kind." if agent.action.is_box else ""
+                raise SpaceError(explain(which, f"a {must} for {type(self).__name__}", agent.action_space, cure))
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
