@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from masoft.functional.actions import to_environment
 from masoft.functional.distributions import Distribution
 from masoft.networks.critics import JointCritic
 from masoft.policies.agent import Actor
+from masoft.policies.base import JointPolicy
 from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
 from masoft.spec import ACTION_MASK, TeamSpec
 
@@ -24,7 +24,7 @@ NetArch = Sequence[int] | Mapping[str, Sequence[int]]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
 
 
-class TeamPolicy(BasePolicy):
+class TeamPolicy(JointPolicy):
     """Actors, twin joint critic and its target.
 
     Args:
@@ -163,25 +163,6 @@ class TeamPolicy(BasePolicy):
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         arrays = {name: values.cpu().numpy() for name, values in observation.items()}
         return torch.as_tensor(self.act(arrays, deterministic))
-
-    def set_training_mode(self, mode: bool) -> None:
-        """Switch between training and evaluation, walking the modules only when something changes."""
-        if self.training != mode:
-            self.train(mode)
-
-    def sharing_table(self) -> str:
-        """Which agent uses which network, one line an agent."""
-        known: list[int] = []
-        lines = []
-        for agent, actor in zip(self.team.agents, self.actors, strict=True):
-            if id(actor) not in known:
-                known.append(id(actor))
-            n_parameters = sum(p.numel() for p in actor.parameters())
-            lines.append(
-                f"  {agent.name}: actor {known.index(id(actor))} ({n_parameters:,} parameters), "
-                f"observes {agent.observation_shape}, acts in {agent.action_space}"
-            )
-        return "\n".join(lines)
 
 
 def _split_arch(net_arch: NetArch) -> tuple[list[int], list[int]]:
