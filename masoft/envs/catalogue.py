@@ -21,7 +21,12 @@ class Entry:
     vector_entry_point: str | None = None
 
 
-MATRIX = (Entry("matrix/maxent", f"{_ADAPTERS}.matrix:maxent"),)
+MATRIX = (
+    Entry("matrix/maxent", f"{_ADAPTERS}.matrix:maxent"),
+    Entry("matrix/climbing", f"{_ADAPTERS}.matrix:climbing"),
+    Entry("matrix/non_monotonic", f"{_ADAPTERS}.matrix:non_monotonic"),
+    Entry("matrix/two_step", f"{_ADAPTERS}.two_step:TwoStepGame"),
+)
 
 MPE = tuple(
     Entry(f"mpe/{scenario}", f"{_ADAPTERS}.mpe:make_mpe", {"scenario": scenario}, requires=("mpe2",))

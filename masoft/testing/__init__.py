@@ -7,7 +7,7 @@ from typing import Any
 
 _HOME = {
     "IdentityTeam": "masoft.testing.games",
-    "check_algorithm": "masoft.testing.check_algorithm",
+    "check_algorithm": "masoft.testing.algorithm_checks",
     "check_env": "masoft.testing.env_checks",
 }
 

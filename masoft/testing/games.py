@@ -31,6 +31,7 @@ class IdentityAgent:
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """A target in the action space's units, and the mask (all ones where there is none)."""
+        target: Array
         if isinstance(self.action_space, spaces.Box):
             target = rng.uniform(self.action_space.low, self.action_space.high)
         elif isinstance(self.action_space, spaces.Discrete):
@@ -48,7 +49,7 @@ class IdentityAgent:
         """The target as an observation: numbers in [-1, 1], or one-hot vectors side by side."""
         if isinstance(self.action_space, spaces.Box):
             low, high = self.action_space.low, self.action_space.high
-            return (2 * (target - low) / (high - low) - 1).astype(np.float32)
+            return np.asarray(2 * (target - low) / (high - low) - 1, np.float32)
         first = self.action_space.start if isinstance(self.action_space, spaces.Discrete) else 0
         rows = [
             np.eye(n, dtype=np.float32)[int(k)] for n, k in zip(_nvec(self.action_space), target - first, strict=True)
@@ -197,7 +198,7 @@ def _nvec(space: spaces.Space[Any]) -> tuple[int, ...]:
         return (int(space.n),)
     if isinstance(space, spaces.MultiDiscrete):
         return tuple(int(n) for n in space.nvec)
-    return (2,) * int(space.n) if isinstance(space, spaces.MultiBinary) else ()
+    return (2,) * space.shape[0] if isinstance(space, spaces.MultiBinary) else ()
 
 
 def _observation_size(kind: str) -> int:

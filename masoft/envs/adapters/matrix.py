@@ -14,6 +14,12 @@ from masoft.errors import ConfigurationError, explain
 MAXENT_PAYOFF: tuple[tuple[float, ...], ...] = ((5.0, -20.0, -20.0), (-20.0, 10.0, -20.0), (-20.0, -20.0, 20.0))
 """Figure 1a: actions A, B, C; three Nash equilibria on the diagonal, of which (C, C) is the best."""
 
+CLIMBING_PAYOFF: tuple[tuple[float, ...], ...] = ((11.0, -30.0, 0.0), (-30.0, 7.0, 6.0), (0.0, 0.0, 5.0))
+"""The climbing game (Claus and Boutilier, 1998): the best corner is surrounded by punishment."""
+
+NON_MONOTONIC_PAYOFF: tuple[tuple[float, ...], ...] = ((8.0, -12.0, -12.0), (-12.0, 0.0, 0.0), (-12.0, 0.0, 0.0))
+"""The payoff that no monotonic mixture of utilities can represent (Son et al., QTRAN, 2019, Table 1)."""
+
 BIASED_START: tuple[float, ...] = (0.6, 0.2, 0.2)
 """Figure 1b: both agents' initial policy. A matter of the policy, not of the game: pass it to the learner."""
 
@@ -96,3 +102,13 @@ class MatrixGame(ParallelEnv):  # type: ignore[misc]
 def maxent() -> MatrixGame:
     """The game of Figure 1: two agents, three actions."""
     return MatrixGame(MAXENT_PAYOFF, name="matrix/maxent")
+
+
+def climbing() -> MatrixGame:
+    """The climbing game: two agents, three actions."""
+    return MatrixGame(CLIMBING_PAYOFF, name="matrix/climbing")
+
+
+def non_monotonic() -> MatrixGame:
+    """The classic payoff on which value decomposition fails: two agents, three actions."""
+    return MatrixGame(NON_MONOTONIC_PAYOFF, name="matrix/non_monotonic")
