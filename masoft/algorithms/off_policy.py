@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +11,10 @@ import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
-from stable_baselines3.common.utils import FloatSchedule
-from stable_baselines3.common.vec_env import VecEnv
 
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.normalise import VecNormalizer
-from masoft.algorithms.team import LEARNING_RATE, TeamAlgorithm
+from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
@@ -24,9 +22,6 @@ from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
 from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
-
-Schedule = Callable[[float], float]
-LearningRate = float | Schedule | Mapping[str, float | Schedule]
 
 
 class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # type: ignore[misc]
@@ -52,6 +47,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
 
     replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
     policy: TeamPolicy
+    policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": TeamPolicy,
         "CnnPolicy": TeamPolicy,
@@ -129,6 +125,13 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
+        self._buffer_seed = self._draw_seed()
+        if self.env is not None:
+            self._build_buffer()
+        self._build_policy()
+        self._convert_train_freq()
+
+    def _build_buffer(self) -> None:
         self.replay_buffer = TeamReplayBuffer(
             self.buffer_size,
             self.team,
@@ -136,23 +139,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
             n_steps=self.n_steps,
             gamma=self.gamma,
             device=self.device,
-            seed=self._draw_seed(),
+            seed=self._buffer_seed,
         )
-        self._build_policy()
-        self._convert_train_freq()
-
-    def _setup_lr_schedule(self) -> None:
-        rates = self.learning_rate
-        by_part = rates if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
-        self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}  # type: ignore[arg-type]
-        missing = [part for part in self.learning_rate_parts if part not in by_part]
-        if missing:
-            raise ConfigurationError(explain("learning_rate", f"given for {self.learning_rate_parts}", rates))
-        self.lr_schedule = self.lr_schedules[self.learning_rate_parts[0]]
-
-    def learning_rate_of(self, part: str) -> float:
-        """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress."""
-        return float(self.lr_schedules[part](self._current_progress_remaining))
 
     @abstractmethod
     def train(self, gradient_steps: int, batch_size: int) -> None:
@@ -212,13 +200,3 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
             replay_buffer.add(self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos)
             self._last_original_obs = raw_obs
         self._last_obs = new_obs
-
-    def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """Set the environment, as SB3's ``set_env``; it builds the networks of an estimator made without one."""
-        vec_env = self._prepare_env(env, self.team_reward)
-        assert isinstance(vec_env, VecEnv)
-        if self.env is None and not hasattr(self, "policy"):
-            self.observation_space, self.action_space = vec_env.observation_space, vec_env.action_space
-            self.n_envs, self.env = vec_env.num_envs, vec_env
-            self._setup_model()
-        super().set_env(vec_env, force_reset)

@@ -12,7 +12,9 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from masoft.algorithms.metrics import Metrics
-from masoft.algorithms.off_policy import LearningRate, OffPolicyTeamAlgorithm
+from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
+from masoft.algorithms.parts import StatePart
+from masoft.algorithms.team import LearningRate
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action, encode_joint_action, encoded_choices
@@ -23,7 +25,7 @@ from masoft.mirror.drift import Drift, NoDrift
 from masoft.mirror.improver import GradientSteps
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.mirror.temperature import make_temperature
+from masoft.mirror.temperature import AutoTemperature, make_temperature
 from masoft.networks.critics import FrozenCritic
 from masoft.policies.reference import OldPolicy, ReferencePolicies
 from masoft.validation import Instance, Integer, OneOf, Pattern, Real
@@ -134,6 +136,15 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
             for i, agent in enumerate(self.team.agents)
         )
         self._check_drift_can_run()
+
+    def state_parts(self) -> dict[str, StatePart]:
+        """The networks, their optimisers, the temperatures and, where one is kept, the reference policies."""
+        parts: dict[str, StatePart] = {**super().state_parts(), "temperature": self.temperature}
+        if isinstance(self.temperature, AutoTemperature):
+            parts["temperature_optimizer"] = self.temperature.optimizer
+        if self._reference is not None:
+            parts["reference"] = self._reference
+        return parts
 
     def _is_exact(self, i: int) -> bool:
         """Whether agent i's expectation over its own actions is taken exactly."""

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import FloatSchedule, get_system_info
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from masoft.algorithms.files import load_model, save_model
+from masoft.algorithms.parts import COUNTERS, Attributes, StatePart
 from masoft.envs.vector import as_vec_env, team_of
 from masoft.errors import ConfigurationError, SpaceError, explain, nearest
-from masoft.policies.team_policy import TeamPolicy
+from masoft.policies.base import JointPolicy
 from masoft.spec import TeamSpec
-from masoft.validation import Callable, MappingOf, Real
+from masoft.validation import Callable as IsCallable
+from masoft.validation import MappingOf, Real
+
+Schedule = Callable[[float], float]
+LearningRate = float | Schedule | Mapping[str, float | Schedule]
+
+T = TypeVar("T", bound="TeamAlgorithm")
 
 LEARNING_RATE = (
     Real(0, open_low=True),
-    Callable("a schedule"),
+    IsCallable("a schedule"),
     MappingOf(("actor", "critic", "ent_coef"), Real(0, open_low=True)),
-    MappingOf(("actor", "critic", "ent_coef"), Callable("a schedule")),
+    MappingOf(("actor", "critic", "ent_coef"), IsCallable("a schedule")),
 )
 
 
@@ -33,11 +43,15 @@ class TeamAlgorithm(BaseAlgorithm):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
+        policy_base: what a policy class must descend from.
         learning_rate_parts: names that a ``learning_rate`` dict must have; the first is what SB3 logs.
         action_kinds: action spaces that an agent may have.
     """
 
     team: TeamSpec
+    policy: JointPolicy
+    team_reward: str
+    policy_base: ClassVar[type[BasePolicy]] = BasePolicy
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
 
@@ -75,9 +89,22 @@ class TeamAlgorithm(BaseAlgorithm):
                 known = nearest(policy, self.policy_aliases)
                 raise ConfigurationError(explain("policy", "a known alias or a policy class", policy, known))
             return self.policy_aliases[policy]
-        if not issubclass(policy, TeamPolicy):
-            raise ConfigurationError(explain("policy", "a subclass of TeamPolicy", policy))
+        if not issubclass(policy, self.policy_base):
+            raise ConfigurationError(explain("policy", f"a subclass of {self.policy_base.__name__}", policy))
         return policy
+
+    def _setup_lr_schedule(self) -> None:
+        rates = self.learning_rate
+        by_part = rates if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
+        self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}  # type: ignore[arg-type]
+        missing = [part for part in self.learning_rate_parts if part not in by_part]
+        if missing:
+            raise ConfigurationError(explain("learning_rate", f"given for {self.learning_rate_parts}", rates))
+        self.lr_schedule = self.lr_schedules[self.learning_rate_parts[0]]
+
+    def learning_rate_of(self, part: str) -> float:
+        """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress."""
+        return float(self.lr_schedules[part](self._current_progress_remaining))
 
     def _build_policy(self) -> None:
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
@@ -86,10 +113,91 @@ class TeamAlgorithm(BaseAlgorithm):
             policy = self.policy_class(
                 self.observation_space, self.action_space, self.lr_schedule, team=self.team, **self.policy_kwargs
             )
-        assert isinstance(policy, TeamPolicy)
+        assert isinstance(policy, JointPolicy)
         self.policy = policy.to(self.device)
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Set the environment, as SB3's ``set_env``; it builds the networks of an estimator made without one."""
+        known = self.team if hasattr(self, "policy") else None
+        vec_env = self._prepare_env(env, self.team_reward)
+        assert isinstance(vec_env, VecEnv)
+        if known is not None:
+            check_same_team(known, self.team)
+        if self.env is None:
+            self.n_envs, self.env = vec_env.num_envs, vec_env
+            if known is None:
+                self.build_for(self.team)
+            else:
+                self._build_buffer()
+        super().set_env(vec_env, force_reset)
+
+    def build_for(self, team: TeamSpec) -> None:
+        """Build the networks of an estimator made without an environment; it can then predict, and load weights."""
+        self.team = team
+        self.observation_space, self.action_space = team.observation_space, team.action_space
+        self.n_envs = getattr(self, "n_envs", 1)
+        self._setup_model()
+
+    def _build_buffer(self) -> None:
+        """Make storage for the environments that have just been set; a model that only predicts has none."""
+
+    def state_parts(self) -> dict[str, StatePart]:
+        """Everything that the algorithm has learned, by name; what is not listed is neither saved nor resumed.
+
+        A method that learns more than its policy adds to this.
+        """
+        policy: Any = self.policy
+        optimizers = dict.fromkeys(getattr(policy, "actor_optimizers", ()))  # shared actors share theirs
+        by_name = {f"actor_optimizer.{i}": optimizer for i, optimizer in enumerate(optimizers)}
+        if hasattr(policy, "critic_optimizer"):
+            by_name["critic_optimizer"] = policy.critic_optimizer
+        return {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
+
+    def save(  # type: ignore[override]
+        self, path: str | Path | BinaryIO, exclude: None = None, include: None = None
+    ) -> None:
+        """Write settings and everything learned to one zip of JSON and safetensors, atomically; no pickle in it.
+
+        Args:
+            path: where to; ``.zip`` is appended where the name has no ending.
+            exclude, include: stable-baselines3's; what is saved is a fixed list here, see `state_parts`.
+        """
+        save_model(self, path)
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls: type[T],
+        path: str | Path | BinaryIO,
+        env: Any = None,
+        device: torch.device | str = "auto",
+        custom_objects: Mapping[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        *,
+        trusted: Iterable[object] = (),
+        **changes: Any,
+    ) -> T:
+        """Rebuild a saved model. No code from the file is run, and classes it names must be masoft's or torch's.
+
+        Args:
+            path: the file.
+            env: environment to go on learning in; None: the model can predict, and ``set_env`` can be called later.
+            device: where the networks go.
+            custom_objects: the same as ``changes``, for stable-baselines3's sake.
+            print_system_info: as in stable-baselines3.
+            force_reset: as in stable-baselines3; running episodes are no part of the file, so it is always so.
+            trusted: your own classes, functions or modules that the file may name (drifts, policies, schedules).
+            changes: constructor arguments that replace those in the file.
+
+        Raises:
+            ModelFileError: the file is damaged, foreign, of another class, or names what is not trusted.
+            ConfigurationError: the environment's team is another one.
+        """
+        if print_system_info:
+            get_system_info()
+        return load_model(cls, path, env, device, trusted, {**(custom_objects or {}), **changes})
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything that belongs to this run: networks, draws, sampler, environments; nothing global.
@@ -180,4 +288,4 @@ def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
             raise ConfigurationError(explain(f"The environment's {what}", f"{mine}", theirs))
 
 
-__all__ = ["LEARNING_RATE", "TeamAlgorithm", "check_same_team", "unwrap_vec_normalize"]
+__all__ = ["LEARNING_RATE", "LearningRate", "TeamAlgorithm", "check_same_team", "unwrap_vec_normalize"]

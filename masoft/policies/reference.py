@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,6 +74,15 @@ class ReferencePolicies:
             now = [weight.detach() for weight in self._policy.actors.parameters()]
             torch._foreach_lerp_(list(self.actors.parameters()), now, self._share)
         self.n_updates += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The references' weights and the number of updates seen."""
+        return {"actors": self.actors.state_dict(), "n_updates": self.n_updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.actors.load_state_dict(state["actors"])
+        self.n_updates = int(state["n_updates"])
 
     @torch.no_grad()
     def old_of(

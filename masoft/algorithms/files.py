@@ -1,0 +1,158 @@
+"""Models as files: what ``save`` writes and ``load`` reads, see the file format's page in the documentation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import masoft
+from masoft.algorithms.parts import StatePart
+from masoft.errors import MasoftError, ModelFileError, explain
+from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
+from masoft.files.archive import Source
+from masoft.files.limit import AllocationLimit
+from masoft.files.team import team_from_values, team_to_values
+from masoft.files.trust import path_of
+
+FORMAT = 1
+SUFFIX = ".zip"
+WEIGHTS = "weights"
+PACKAGES = ("masoft.algorithms", "masoft.mirror", "masoft.policies", "masoft.networks")
+"""Where the classes that a model file may name are defined, besides torch.nn and torch.optim."""
+OF_THE_MACHINE = ("env", "device")
+"""Constructor arguments that a file does not keep: they belong to the machine, not to the model."""
+
+M = TypeVar("M")
+
+
+def save_model(model: Any, target: Source) -> None:
+    """Write a model's settings and everything that it has learned."""
+    encoder = Encoder()
+    manifest = describe(model, "model", encoder)
+    manifest["state"] = encode_parts(model.state_parts(), encoder)
+    write_archive(with_suffix(target), manifest, {WEIGHTS: encoder.tensors})
+
+
+def load_model(
+    cls: type[M], source: Source, env: Any, device: Any, trusted: Iterable[object], changes: Mapping[str, Any]
+) -> M:
+    """Rebuild a model from a file.
+
+    Args:
+        cls: the class that the caller expects; the file's may be a subclass.
+        source: path (the ending may be left out) or open binary file.
+        env: environment to go on in, or None.
+        device: where the networks go.
+        trusted: classes, functions or modules of the caller's own that the file may name.
+        changes: constructor arguments that replace those of the file.
+    """
+    archive = read_archive(existing(source))
+    decoder = Decoder(archive.members.get(WEIGHTS, {}), Trust(PACKAGES, [*trusted, cls]))
+    model = build(cls, archive, decoder, device, changes)
+    load_parts(model.state_parts(), archive.manifest.get("state"), decoder)  # type: ignore[attr-defined]
+    if env is not None:
+        model.set_env(env)  # type: ignore[attr-defined]
+    return model
+
+
+def describe(model: Any, kind: str, encoder: Encoder) -> dict[str, Any]:
+    """The part of a manifest that rebuilds an untrained model."""
+    model._check_built()
+    parameters = {name: value for name, value in model.get_params().items() if name not in OF_THE_MACHINE}
+    return {
+        "format": FORMAT,
+        "masoft": masoft.__version__,
+        "kind": kind,
+        "class": path_of(type(model)),
+        "parameters": {name: encoder.encode(value, f"parameters.{name}") for name, value in parameters.items()},
+        "team": encoder.encode(team_to_values(model.team), "team"),
+        "n_envs": model.n_envs,
+    }
+
+
+def build(cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes: Mapping[str, Any]) -> M:
+    """An untrained model with the file's class, parameters and spaces, without an environment."""
+    manifest = archive.manifest
+    if manifest.get("format") != FORMAT:
+        cure = "It was written by a later version of masoft: upgrade."
+        raise ModelFileError(explain("The file's format", f"{FORMAT}", manifest.get("format"), cure))
+    found = decoder.decode({"class": manifest.get("class")}, "class")
+    if not issubclass(found, cls):
+        cure = f"Load it with {found.__name__}.load."
+        raise ModelFileError(explain("The model's class", f"{cls.__name__} or a subclass", found.__name__, cure))
+    stored = manifest.get("parameters")
+    if not isinstance(stored, dict):
+        raise ModelFileError(explain("The parameters in the model file", "a dict", stored))
+    kept = {k: decoder.decode(v, f"parameters.{k}") for k, v in stored.items() if k not in changes}
+    unknown = [name for name in kept if name not in inspect.signature(found).parameters]
+    if unknown:
+        raise ModelFileError(explain("The parameters in the model file", f"those of {found.__name__}", unknown))
+    team = team_from_values(decoder.decode(manifest.get("team"), "team"))
+    n_stored = sum(tensor.numel() for member in archive.members.values() for tensor in member.values())
+    try:
+        model = found(**{**kept, "device": device, **changes})
+        with AllocationLimit(n_stored):
+            model.build_for(team)
+    except MasoftError as error:
+        raise ModelFileError(f"The model in the file cannot be built: {error}") from error
+    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
+        raise ModelFileError(f"The model in the file cannot be built: {error!r}") from error
+    return model  # type: ignore[no-any-return]
+
+
+def encode_parts(parts: Mapping[str, StatePart], encoder: Encoder) -> dict[str, Any]:
+    """Each part's state as JSON; its tensors go to the encoder.
+
+    Raises:
+        ModelFileError: a part holds what no file can.
+    """
+    before = set(encoder.absent)
+    state = {name: encoder.encode(part.state_dict(), name) for name, part in parts.items()}
+    lost = {where: shown for where, shown in encoder.absent.items() if where not in before}
+    if lost:
+        raise ModelFileError(explain("The state of a part", "made of numbers, strings, tensors and arrays", lost))
+    return state
+
+
+def load_parts(parts: Mapping[str, StatePart], state: Any, decoder: Decoder) -> None:
+    """Give each part its state back.
+
+    Raises:
+        ModelFileError: a part is missing, or does not fit.
+    """
+    if not isinstance(state, dict) or set(state) != set(parts):
+        got = sorted(state) if isinstance(state, dict) else state
+        raise ModelFileError(explain("The parts in the file", f"{sorted(parts)}", got))
+    for name, part in parts.items():
+        value = decoder.decode(state[name], name)
+        try:
+            part.load_state_dict(value)
+        except MasoftError:
+            raise
+        except Exception as error:  # every part has its own way of saying that a state is not its own
+            raise ModelFileError(f"{name!r} in the file does not fit this model: {error}") from error
+
+
+def with_suffix(target: Source) -> Source:
+    """A path gets ``.zip`` where it has no ending, as in stable-baselines3."""
+    if isinstance(target, str | Path):
+        path = Path(target)
+        return path if path.suffix else path.with_suffix(SUFFIX)
+    return target
+
+
+def existing(source: Source) -> Source:
+    """The file itself, or the one with ``.zip`` appended.
+
+    Raises:
+        ModelFileError: there is neither.
+    """
+    if not isinstance(source, str | Path):
+        return source
+    path = Path(source)
+    for candidate in (path, path.with_name(path.name + SUFFIX)):
+        if candidate.is_file():
+            return candidate
+    raise ModelFileError(explain("The path of a model", "an existing file", str(source)))
