@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 ALGORITHMS = {
     "HASAC": "masoft.algorithms.hasac",
     "MASAC": "masoft.algorithms.hasac",
+    "MEHAML": "masoft.algorithms.hasac",
 }
 
 # Public name -> the module that defines it.

@@ -94,8 +94,14 @@ def read_curve(folder: Path) -> tuple[list[int], list[float]]:
     return steps, returns
 
 
-def draw_curve(folder: Path, title: str) -> Path | None:
-    """Draw ``learning_curve.png``; None where no episode has ended yet."""
+def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = None) -> Path | None:
+    """Draw ``learning_curve.png``; None where no episode has ended yet.
+
+    Args:
+        folder: the run.
+        title: above the picture.
+        reference: name and height of a dashed line to compare with.
+    """
     steps, returns = read_curve(folder)
     if not steps:
         return None
@@ -103,7 +109,10 @@ def draw_curve(folder: Path, title: str) -> Path | None:
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    axes.plot(steps, returns, color="#0072B2", linewidth=1.8)
+    axes.plot(steps, returns, color="#0072B2", linewidth=1.8, label="in training")
+    if reference is not None:
+        axes.axhline(reference[1], color="#D55E00", linestyle="--", label=reference[0])
+        axes.legend(frameon=False)
     axes.set(title=title, xlabel="environment steps", ylabel="mean return of recent episodes")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

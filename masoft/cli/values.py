@@ -8,17 +8,21 @@ from typing import Any
 
 import click
 
+from masoft.cli.parts import looks_like_part, parse_part
+
 _WORDS = {"true": True, "false": False, "none": None, "null": None, "True": True, "False": False, "None": None}
 
 
 def parse_value(text: str) -> Any:
-    """Read a number, true/false/none, or JSON; anything else is a string.
+    """Read a number, true/false/none, JSON, or a part like ``KLDrift(0.5)``; anything else is a string.
 
     >>> parse_value("3e-4"), parse_value("1e6"), parse_value("auto_0.2"), parse_value('{"net_arch": [64, 64]}')
     (0.0003, 1000000, 'auto_0.2', {'net_arch': [64, 64]})
     """
     if text in _WORDS:
         return _WORDS[text]
+    if looks_like_part(text):
+        return parse_part(text)
     try:
         value = json.loads(text.replace("_", "") if text[:1].isdigit() else text)
     except json.JSONDecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,9 +80,19 @@ def test_no_code_runs_from_data(path: Path) -> None:
     assert unsafe(path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_but_tests_imports_the_testing_kit(path: Path) -> None:
+    inside = "testing" in path.relative_to(PACKAGE).parts
+    assert inside or not re.search(r"(from|import) masoft\.testing|from masoft import .*\btesting\b", path.read_text())
+
+
 def test_the_rules_catch_what_they_forbid() -> None:
     assert heavy_imports("try:\n    import mujoco\nexcept ImportError:\n    pass\n") == {"mujoco"}
     assert heavy_imports("class A:\n    from jax import numpy\n") == {"jax"}
     assert heavy_imports("def f():\n    import mujoco\n") == set()
-    assert unsafe("def f():\n    import pickle\n    eval('1')\n    torch.load('x')\n") == ["eval", "torch.load", "pickle"]
+    assert unsafe("def f():\n    import pickle\n    eval('1')\n    torch.load('x')\n") == [
+        "pickle",
+        "eval",
+        "torch.load",
+    ]
     assert unsafe("torch.load('x', weights_only=True)") == []
