@@ -1,0 +1,104 @@
+"""Policies without a hidden state: what each agent does follows from what it sees now."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masoft.functional.actions import to_environment
+from masoft.policies.base import JointPolicy
+from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.spec import ACTION_MASK
+
+
+class Choice(Protocol):
+    """What an actor says about a batch of observations; `SquashedGaussian` and `Categoricals` are such."""
+
+    def mode(self) -> Tensor:
+        """The action when acting deterministically, (batch, size)."""
+        ...
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """An action, (batch, size)."""
+        ...
+
+
+class MemorylessPolicy(JointPolicy, ABC):
+    """Abstract: acting and predicting with actors ``actors[i](observation, mask) -> Choice``."""
+
+    @abstractmethod
+    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
+        """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
+
+    @torch.no_grad()
+    def act(
+        self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
+    ) -> np.ndarray:
+        """Joint actions for batched team observations.
+
+        Returns:
+            (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers.
+        """
+        masks = obs.get(ACTION_MASK) if self.team.has_masks else None
+        joint_mask = None if masks is None else torch.as_tensor(masks, device=self.device)
+        parts = []
+        for i, name in enumerate(self.team.names):
+            policy = self.distribution(i, torch.as_tensor(obs[name], device=self.device), joint_mask)
+            parts.append(policy.mode() if deterministic else policy.sample(generator))
+        return torch.cat([part.float() for part in parts], dim=-1).cpu().numpy()
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: Mapping[str, Any],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        action_masks: Mapping[str, np.ndarray] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Any:
+        """Actions for a team observation (SB3's form) or for a dict of agents' own observations.
+
+        Args:
+            observation: either what the joint environment gives, single or batched: then the result is
+                ``(joint actions, state)``; or one entry an agent, single or batched: then it is a dict of actions.
+            state: passed through; there is no hidden state.
+            episode_start: ignored; there is no hidden state.
+            deterministic: use each policy's mode.
+            action_masks: by agent, true where a choice is legal; only for the dict form.
+            generator: source of the draws; None: PyTorch's own.
+
+        Raises:
+            ConfigurationError: an unknown agent, an observation of the wrong shape, a mask without a legal choice.
+        """
+        self.set_training_mode(False)
+        if is_team_observation(observation):
+            batched, is_single = agent_observations(self.team, observation)
+            joint = to_environment(self.team, self.act(batched, deterministic, generator))
+            return (joint[0] if is_single else joint), state
+        return self._predict_by_agent(observation, deterministic, action_masks or {}, generator)
+
+    @torch.no_grad()
+    def _predict_by_agent(
+        self,
+        observation: Mapping[str, Any],
+        deterministic: bool,
+        action_masks: Mapping[str, np.ndarray],
+        generator: torch.Generator | None,
+    ) -> dict[str, Any]:
+        actions = {}
+        for entry in split_by_agent(self.team, observation, action_masks):
+            values = torch.as_tensor(entry.values, device=self.device)
+            mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
+            policy: Choice = self.actors[entry.index](values, mask)
+            chosen = policy.mode() if deterministic else policy.sample(generator)
+            actions[entry.name] = entry.to_environment(self.team, chosen.cpu().numpy())
+        return actions
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        arrays = {name: values.cpu().numpy() for name, values in observation.items()}
+        return torch.as_tensor(self.act(arrays, deterministic))
