@@ -73,8 +73,9 @@ class SquashedGaussian:
     def kl(self, other: SquashedGaussian) -> Tensor:
         """KL(self || other), (batch,), in closed form (squashing by the same bijection leaves it unchanged)."""
         log_ratio = other.log_std - self.log_std
-        scaled = torch.exp(-2 * log_ratio) + ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
-        return (log_ratio + 0.5 * (scaled - 1)).sum(-1)
+        moved = ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
+        # expm1 keeps each term >= 0 when the two policies nearly agree.
+        return 0.5 * (torch.expm1(-2 * log_ratio) + 2 * log_ratio + moved).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ class Categoricals:
 
     def kl(self, other: Categoricals) -> Tensor:
         """KL(self || other), (batch,), summed over the parts; illegal choices count nothing."""
-        return (self.probs * (self.log_probs - other.log_probs)).sum(-1)
+        gap = torch.where(self.probs > 0, self.log_probs - other.log_probs, 0.0)
+        # sum p log(p/q) + sum (q - p): the same number, but each term is >= 0 when the two policies nearly agree.
+        return torch.where(self.probs > 0, self.probs * (gap + torch.expm1(-gap)), other.probs).sum(-1)
 
     def joint_log_probs(self) -> Tensor:
         """Log-probability of every action of the agent, (batch, prod(nvec)); the last part varies fastest."""

@@ -1,0 +1,96 @@
+"""One learning curve: train with given settings, evaluate at intervals, write a CSV beside the settings.
+
+    python -m benchmarks.learning --algo hasac --preset mpe/simple_spread_v3-continuous --seed 1 --steps 160000 \
+        --out docs/benchmarks/data/spread_hasac_seed1.csv
+
+The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std. Environment steps do not
+count the random warm-up, as in the reference implementation's curves; evaluation time is not counted either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import masoft
+from masoft.presets import preset
+
+
+class Curve(BaseCallback):
+    """Evaluates the deterministic team every ``every`` steps and appends a row to a CSV file."""
+
+    def __init__(self, eval_env: Any, path: Path, every: int, episodes: int, warm_up: int) -> None:
+        super().__init__()
+        self.eval_env, self.path, self.every, self.episodes, self.warm_up = eval_env, path, every, episodes, warm_up
+        self.next_at = 0
+        self.paused_wall = self.paused_cpu = 0.0
+
+    def _on_training_start(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.start_wall, self.start_cpu = time.time(), time.process_time()
+        with self.path.open("w", newline="") as file:
+            csv.writer(file).writerow(
+                ["env_steps", "wall_s", "cpu_s", "updates", "eval_return_mean", "eval_return_std"]
+            )
+
+    def _on_step(self) -> bool:
+        steps = self.num_timesteps - self.warm_up
+        if steps >= self.next_at:
+            self.next_at += self.every
+            self._evaluate(steps)
+        return True
+
+    def _evaluate(self, steps: int) -> None:
+        wall, cpu = time.time(), time.process_time()
+        mean, std = evaluate_policy(self.model, self.eval_env, n_eval_episodes=self.episodes, warn=False)
+        row = [steps, wall - self.start_wall - self.paused_wall, cpu - self.start_cpu - self.paused_cpu]
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerow(
+                [*(f"{value:.1f}" for value in row), self.model._n_updates, f"{mean:.3f}", f"{std:.3f}"]
+            )
+        self.paused_wall += time.time() - wall
+        self.paused_cpu += time.process_time() - cpu
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algo", default="hasac")
+    parser.add_argument("--env", help="environment id; instead of --preset")
+    parser.add_argument("--env-kwargs", type=json.loads, default={})
+    parser.add_argument("--preset")
+    parser.add_argument("--params", type=json.loads, default={}, help="JSON of constructor arguments, over the preset")
+    parser.add_argument("--n-envs", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--every", type=int, default=10_000)
+    parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    env_id, env_kwargs, n_envs, params = options.env, options.env_kwargs, options.n_envs or 1, options.params
+    if options.preset:
+        found = preset(options.algo, options.preset)
+        env_id, env_kwargs = found.env, {**found.env_kwargs, **env_kwargs}
+        n_envs, params = options.n_envs or found.n_envs, {**found.parameters, **params}
+    algorithm = {name.lower(): name for name in masoft.__all__}[options.algo]
+    env = masoft.make_vec(env_id, n_envs=n_envs, seed=options.seed, **env_kwargs)
+    eval_env = masoft.make_vec(env_id, n_envs=1, seed=50_000 + options.seed, **env_kwargs)
+    model = getattr(masoft, algorithm)("MlpPolicy", env, seed=options.seed, device="cpu", **params)
+    warm_up = getattr(model, "learning_starts", 0)
+    print(model, flush=True)
+    model.learn(
+        options.steps + warm_up, callback=Curve(eval_env, options.out, options.every, options.episodes, warm_up)
+    )
+
+
+if __name__ == "__main__":
+    main()
