@@ -11,13 +11,14 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
+from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.team import LearningRate
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action, encode_joint_action, encoded_choices
+from masoft.functional.actions import encode_action, encode_joint_action
 from masoft.functional.distributions import Categoricals, Distribution
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.mirror.change import PolicyChange
@@ -29,9 +30,6 @@ from masoft.mirror.temperature import AutoTemperature, make_temperature
 from masoft.networks.critics import FrozenCritic
 from masoft.policies.reference import OldPolicy, ReferencePolicies
 from masoft.validation import Instance, Integer, OneOf, Pattern, Real
-
-EXACT_LIMIT = 64
-"""Largest number of own actions for which ``discrete_gradient="auto"`` takes the exact expectation."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +129,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
         self._reference = None if is_free else ReferencePolicies(self.policy, self.reference)
         self._metrics = Metrics()
-        self._choices = tuple(
-            encoded_choices(agent.action, self.device) if self._is_exact(i) else None
-            for i, agent in enumerate(self.team.agents)
-        )
+        self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
         self._check_drift_can_run()
 
     def state_parts(self) -> dict[str, StatePart]:
@@ -145,13 +140,6 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         if self._reference is not None:
             parts["reference"] = self._reference
         return parts
-
-    def _is_exact(self, i: int) -> bool:
-        """Whether agent i's expectation over its own actions is taken exactly."""
-        n_joint = self.team.agents[i].action.n_joint
-        return n_joint > 0 and (
-            self.discrete_gradient == "exact" or (self.discrete_gradient == "auto" and n_joint <= EXACT_LIMIT)
-        )
 
     def _check_drift_can_run(self) -> None:
         sampled = [agent.name for agent, choices in zip(self.team.agents, self._choices, strict=True) if choices is None]
