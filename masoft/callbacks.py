@@ -97,6 +97,7 @@ class EvenLogging(BaseCallback):
         super().__init__()
         self.every = max(every, 1)
         self._next = 0
+        self._dumped_at = -1
 
     def _on_training_start(self) -> None:
         self._next = self.model.num_timesteps + self.every
@@ -108,11 +109,13 @@ class EvenLogging(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self._dump()
+        if self._dumped_at != self.model.num_timesteps:
+            self._dump()
 
     def _dump(self) -> None:
         model: Any = self.model
         model.dump_logs()
+        self._dumped_at = model.num_timesteps
 
 
 def _clock(seconds: float) -> str:

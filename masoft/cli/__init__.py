@@ -68,7 +68,7 @@ def main(args: list[str] | None = None) -> None:
         else:
             error.show()
         sys.exit(error.exit_code)
-    except (MasoftError, TypeError, OSError) as error:
+    except (MasoftError, OSError) as error:
         if "--traceback" in arguments:
             raise
         report_error(str(error), as_json="--json" in arguments)

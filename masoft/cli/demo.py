@@ -19,7 +19,7 @@ SPEAKER_STEPS = 24_000
 EPISODES = 100
 
 
-@click.command()
+@click.command(short_help="Train two small teams from start to end.")
 @click.option("--out", default="runs/demo", show_default=True, type=click.Path(path_type=Path), help="Folder to fill.")
 @click.option("--scale", default=1.0, show_default=True, help="Fraction of the training steps; for a quick look.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
@@ -95,7 +95,7 @@ def speaker_listener(out: Path, steps: int, *, bar: bool) -> None:
     env.close()
 
     fresh = masoft.make_vec(settings.env, 1, seed=1_000_000)
-    team = masoft.HASAC.load(out / MODEL, env=fresh)
+    team = masoft.HASAC.load(out / MODEL, env=fresh, verbose=0)
     trained = summary(play(team, fresh, EPISODES, deterministic=True))
     untrained = summary(play_random(fresh, EPISODES, seed=0))
     fresh.close()

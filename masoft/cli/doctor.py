@@ -33,7 +33,7 @@ class Finding:
     cure: str = ""
 
 
-@click.command()
+@click.command(short_help="Say what is missing, and what mends it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Say what works on this machine and how to mend what does not."""

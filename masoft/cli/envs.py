@@ -9,7 +9,7 @@ import click
 from masoft.cli.output import show_json, show_table
 
 
-@click.command()
+@click.command(short_help="List environments.")
 @click.argument("pattern", default="")
 @click.option("--spaces", is_flag=True, help="Build each installed one and show its agents and spaces.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

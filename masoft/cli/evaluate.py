@@ -14,7 +14,7 @@ from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, explain
 
 
-@click.command()
+@click.command(short_help="Play a trained team.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--episodes", type=Count(1), default=20, show_default=True, help="Episodes to play.")
 @click.option("--seed", type=Count(), default=1_000_000, show_default=True, help="Of the evaluation environment.")
@@ -28,7 +28,7 @@ def command(folder: Path, episodes: int, seed: int, stochastic: bool, random: bo
         raise ConfigurationError(explain("The run's algorithm", "one of masoft's", settings.algorithm))
     env = masoft.make_vec(settings.env, 1, seed=seed, **settings.env_kwargs)
     try:
-        model = getattr(masoft, settings.algorithm).load(folder / MODEL, env=env)
+        model = getattr(masoft, settings.algorithm).load(folder / MODEL, env=env, verbose=0)
         returns = play(model, env, episodes, deterministic=not stochastic)
         baseline = play_random(env, episodes, seed) if random else None
     finally:

@@ -22,7 +22,7 @@ def flags_of(cls: type) -> Iterator[click.Option]:
         if name in NOT_FLAGS or parameter.kind is parameter.VAR_KEYWORD:
             continue
         default = "" if parameter.default in (parameter.empty, None) else f"  [default: {parameter.default}]"
-        text = described.get(name, "").rstrip(".")
+        text = described.get(name, "").replace("`", "").rstrip(".")
         yield click.Option(
             [f"--{name.replace('_', '-')}", name],
             type=Value(),
@@ -32,9 +32,10 @@ def flags_of(cls: type) -> Iterator[click.Option]:
 
 
 def given(flags: Mapping[str, Any], cls: type) -> dict[str, Any]:
-    """Of all flags those that belong to the constructor and were given."""
-    names = inspect.signature(cls).parameters
-    return {name: value for name, value in flags.items() if name in names and value is not None}
+    """Of all flags those that belong to the constructor and were given; a JSON list stands for a tuple."""
+    names = [name for name in inspect.signature(cls).parameters if name not in NOT_FLAGS]
+    values = {name: flags[name] for name in names if flags.get(name) is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def parameter_help(cls: type) -> dict[str, str]:

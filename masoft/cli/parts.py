@@ -41,7 +41,10 @@ def _build(node: ast.expr, text: str) -> Any:
                                              nearest(node.func.id, known)))  # fmt: skip
         arguments = [_build(argument, text) for argument in node.args]
         keywords = {keyword.arg: _build(keyword.value, text) for keyword in node.keywords if keyword.arg}
-        return getattr(masoft.mirror, node.func.id)(*arguments, **keywords)
+        try:
+            return getattr(masoft.mirror, node.func.id)(*arguments, **keywords)
+        except TypeError as error:
+            raise ConfigurationError(f"In {text!r}: {error}") from error
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         return _OPERATORS[type(node.op)](_build(node.left, text), _build(node.right, text))
     try:

@@ -9,7 +9,7 @@ import click
 from masoft.cli.output import show_json, show_table
 
 
-@click.command()
+@click.command(short_help="List published settings, or show one.")
 @click.argument("algorithm", default="")
 @click.argument("name", default="")
 @click.option("--variant", default="paper", show_default=True, help="paper, or reference: HARL's own configuration.")

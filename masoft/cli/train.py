@@ -18,7 +18,7 @@ from masoft.cli.run_folder import MODEL, RunSettings, draw_curve, new_folder
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 
-LOG_ROWS = 100
+LOG_ROWS = 40
 
 
 class TrainGroup(click.Group):
@@ -40,7 +40,7 @@ class TrainGroup(click.Group):
             formatter.write_text("masoft train ALGORITHM --help lists the flags of one.")
 
 
-@click.group(cls=TrainGroup, subcommand_metavar="ALGORITHM ENV [FLAGS]...")
+@click.group(cls=TrainGroup, short_help="Train a team.", subcommand_metavar="ALGORITHM ENV [FLAGS]...")
 def command() -> None:
     """Train a team and leave a run folder: settings, log, model, learning curve.
 
@@ -76,6 +76,10 @@ def algorithm_command(name: str) -> click.Command:
             ["--env-kwargs", "-e"], multiple=True, metavar="NAME=VALUE",
             help="An argument of the environment; repeat it for several.",
         ),
+        click.Option(
+            ["--threads"], type=Count(1), default=1, show_default=True,
+            help="CPU threads of PyTorch. More than one pays on large networks and idle cores only.",
+        ),
         click.Option(["--eval-episodes"], type=Count(), default=10, show_default=True, help="Played at the end."),
         click.Option(["--no-progress"], is_flag=True, help="Draw no bar."),
         click.Option(["--json"], is_flag=True, help="Print one JSON object at the end and nothing else."),
@@ -88,6 +92,9 @@ def algorithm_command(name: str) -> click.Command:
 
 def train(name: str, cls: type, flags: dict[str, Any]) -> None:
     """Train as the flags say, save, evaluate, draw, and say what to type next."""
+    import torch
+
+    torch.set_num_threads(flags["threads"])
     settings = settings_of(name, cls, flags)
     folder = new_folder(flags["out"] or default_folder(settings), overwrite=flags["overwrite"])
     env = masoft.make_vec(
