@@ -98,6 +98,7 @@ class TeamReplayBuffer:
         self.device = torch.device(device)
         self.pos = 0
         self.full = False
+        self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.frames = {
             name: torch.empty((self.rows, n_envs, *shape), dtype=dtype, device=self.device)
@@ -107,7 +108,7 @@ class TeamReplayBuffer:
         self.finals = {name: frame.new_empty((0, *frame.shape[2:])) for name, frame in self.frames.items()}
         self._free_slots: list[int] = []
         self.actions = torch.empty((self.rows, n_envs, team.action_size), device=self.device)
-        self.rewards = torch.empty((self.rows, n_envs), device=self.device)
+        self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
         self._discount_powers = gamma ** torch.arange(n_steps + 1, device=self.device)
@@ -145,6 +146,7 @@ class TeamReplayBuffer:
             self.terminated[self.pos, env] = not info.get("TimeLimit.truncated", False)
             self.final_slots[self.pos, env] = self._store_final(info["terminal_observation"])
         self.pos += 1
+        self.n_added += 1
         if self.pos == self.rows:
             self.full, self.pos = True, 0
         # The row ahead holds the newest successor, so it can hold no transition of its own.
@@ -276,6 +278,7 @@ class TeamReplayBuffer:
         return {
             "pos": self.pos,
             "full": self.full,
+            "n_added": self.n_added,
             "free_slots": list(self._free_slots),
             "generator": self.generator.get_state(),
             **{name: getattr(self, name) for name in names},
@@ -286,6 +289,7 @@ class TeamReplayBuffer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; shapes must match this buffer's."""
         self.pos, self.full = int(state["pos"]), bool(state["full"])
+        self.n_added = int(state["n_added"])
         self._free_slots = [int(slot) for slot in state["free_slots"]]
         self.generator.set_state(state["generator"])
         for name in ("actions", "rewards", "terminated", "final_slots"):
