@@ -32,7 +32,7 @@ def save_model(model: Any, target: Source) -> None:
     encoder = Encoder()
     manifest = describe(model, "model", encoder)
     manifest["state"] = encode_parts(model.state_parts(), encoder)
-    write_archive(with_suffix(target), manifest, {WEIGHTS: encoder.tensors})
+    write_archive(with_suffix(target), manifest, [(WEIGHTS, encoder.tensors)])
 
 
 def load_model(

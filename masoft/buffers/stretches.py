@@ -39,10 +39,10 @@ class ReplayStretches:
 
     @property
     def bytes_per_row(self) -> int:
-        """Size of one row, the side store counted as if an episode ended in it."""
+        """Size of one row, counted as if an episode ended in it."""
         tensors = [*self.buffer.frames.values(), *(getattr(self.buffer, name) for name in COLUMNS)]
-        once = sum(tensor.element_size() * tensor[0].numel() for tensor in tensors)
-        return once + sum(frame.element_size() * frame[0].numel() for frame in self.buffer.frames.values())
+        # An episode's end stores its last observation a second time.
+        return sum(tensor.element_size() * tensor[0].numel() for tensor in [*tensors, *self.buffer.frames.values()])
 
     def cut(self, start: int, limit: int) -> Iterator[tuple[int, int]]:
         """Stretches (start, stop) that cover the rows from ``start`` on, each of about ``limit`` bytes at most."""
@@ -70,8 +70,8 @@ class ReplayStretches:
         buffer = self.buffer
         for name in ("rows", "n_envs"):
             if head[name] != getattr(buffer, name):
-                cure = "Use the buffer_size and the number of environments that it was saved with."
-                raise ConfigurationError(explain(f"{name} of the replay buffer", f"{head[name]}", getattr(buffer, name), cure))
+                which, cure = f"{name} of the replay buffer", "Use the buffer_size and n_envs that it was saved with."
+                raise ConfigurationError(explain(which, f"{head[name]}", getattr(buffer, name), cure))
         n_added, n_finals = int(head["n_added"]), int(head["n_finals"])
         if n_added < 0 or not 0 <= n_finals <= buffer.rows * buffer.n_envs:
             raise ConfigurationError(explain("The replay buffer's counts", "possible", (n_added, n_finals)))

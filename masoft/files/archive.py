@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,8 @@ SEAL = b"masoft sha256:"
 """Beginning of the zip's comment, which holds the checksum of the manifest; the manifest holds those of the rest."""
 
 Source = str | Path | BinaryIO
+Members = Iterable[tuple[str, Mapping[str, Tensor]]]
+"""Member name -> tensors by name, one member after the other, so that not all have to be in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,13 @@ class Archive:
     members: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
-def write_archive(target: Source, manifest: Mapping[str, Any], members: Mapping[str, Mapping[str, Tensor]]) -> None:
+def write_archive(target: Source, manifest: Mapping[str, Any], members: Members) -> None:
     """Write a file, atomically where the target is a path.
 
     Args:
         target: a path, whose folder is made if need be, or an open binary file.
         manifest: JSON values; the members' checksums are added to it under ``"sha256"``.
-        members: member name -> contiguous tensors by name.
+        members: pairs of a member's name and its contiguous tensors by name.
 
     Raises:
         OSError: the disk is full and the like; what was there before is untouched.
@@ -58,10 +61,10 @@ def write_archive(target: Source, manifest: Mapping[str, Any], members: Mapping[
         _write(target, manifest, members)
 
 
-def _write(file: BinaryIO, manifest: Mapping[str, Any], members: Mapping[str, Mapping[str, Tensor]]) -> None:
+def _write(file: BinaryIO, manifest: Mapping[str, Any], members: Members) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         sums = {}
-        for name, tensors in members.items():
+        for name, tensors in members:
             data = safetensors.torch.save(dict(tensors))
             sums[name] = hashlib.sha256(data).hexdigest()
             archive.writestr(_entry(name + TENSORS), data)
@@ -78,9 +81,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def read_archive(source: Source) -> Archive:
-    """Read a file and check that it is what was written: nothing compressed, nothing extra, every checksum right.
+    """Read a whole file, see `open_archive`; memory stays within a small multiple of the file's size."""
+    with open_archive(source) as archive:
+        return Archive(archive.manifest, {name: archive.tensors(name) for name in archive.names})
 
-    Memory stays within a small multiple of the file's size, and nothing in it is run.
+
+@contextmanager
+def open_archive(source: Source) -> Iterator[OpenArchive]:
+    """Open a file and check that it is what was written: nothing compressed, nothing extra, every checksum right.
+
+    Nothing in it is run.
 
     Raises:
         ModelFileError: it is no masoft file, or it is truncated, tampered with, or made to do harm.
@@ -88,23 +98,56 @@ def read_archive(source: Source) -> Archive:
     """
     if isinstance(source, str | Path):
         with Path(source).open("rb") as file:
-            return _read(file)
-    return _read(source)
+            yield OpenArchive(file)
+    else:
+        yield OpenArchive(source)
 
 
-def _read(file: BinaryIO) -> Archive:
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
+class OpenArchive:
+    """A file whose manifest has been read and whose members are read, and checked, one at a time.
+
+    Args:
+        file: open for reading in binary mode; must be able to seek.
+
+    Attributes:
+        manifest: everything but arrays, as JSON values.
+        names: the members.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        with _own_errors():
+            self._zip = zipfile.ZipFile(file)
+            self.manifest: dict[str, Any] = _read_manifest(self._zip, size)
+            self._sums: dict[str, str] = self.manifest["sha256"]
+            self.names = list(self._sums)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """One member's tensors by name.
+
+        Raises:
+            ModelFileError: it does not match its checksum.
+        """
+        with _own_errors():
+            data = self._zip.read(name + TENSORS)
+            if hashlib.sha256(data).hexdigest() != self._sums[name]:
+                raise ModelFileError(f"{name + TENSORS} does not match its checksum: the file is damaged.")
+            return safetensors.torch.load(data)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """The zip and JSON readers have many ways of saying that bytes are nonsense; callers see one."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            return _read_members(archive, size)
+        yield
     except (ModelFileError, MemoryError):
         raise
-    except Exception as error:  # the zip and JSON readers have many ways of saying that bytes are nonsense
+    except Exception as error:
         raise ModelFileError(f"This is no masoft file, or it is damaged: {error or type(error).__name__}.") from error
 
 
-def _read_members(archive: zipfile.ZipFile, size: int) -> Archive:
+def _read_manifest(archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
     names = [info.filename for info in archive.infolist()]
     _refuse_foreign(names)
     _check_entries(archive.infolist(), size)
@@ -117,13 +160,7 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Archive:
     sums = manifest.get("sha256") if isinstance(manifest, dict) else None
     if not isinstance(sums, dict) or sorted(names) != sorted([MANIFEST, *(name + TENSORS for name in sums)]):
         raise ModelFileError(explain("The members of a masoft file", "those that its manifest lists", sorted(names)))
-    members = {}
-    for name, expected in sums.items():
-        data = archive.read(name + TENSORS)
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise ModelFileError(f"{name + TENSORS} in this file does not match its checksum: the file is damaged.")
-        members[name] = safetensors.torch.load(data)
-    return Archive(manifest, members)
+    return dict(manifest)
 
 
 def _refuse_foreign(names: list[str]) -> None:
