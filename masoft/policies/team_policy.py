@@ -15,7 +15,7 @@ from masoft.networks.critics import JointCritic
 from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.memoryless import MemorylessPolicy
-from masoft.spec import TeamSpec
+from masoft.spec import AgentSpec, TeamSpec
 
 
 class TeamPolicy(MemorylessPolicy):
@@ -59,20 +59,18 @@ class TeamPolicy(MemorylessPolicy):
         self.share_parameters = share_parameters
         actor_arch, critic_arch = split_arch(net_arch)
         activation = activation_class(activation_fn)
-        distinct: dict[object, Actor] = {}
-        owners = []
-        for agent in team.agents:
-            probabilities = initial_action_probabilities
-            if isinstance(probabilities, Mapping):
-                probabilities = probabilities.get(agent.name)
-            key = (agent.observation_space, agent.action_space) if share_parameters else agent.name
-            found = next((k for k in distinct if k == key), None)
-            if found is None:
-                found = key
-                last = None if final_activation is None else activation_class(final_activation)
-                start = None if agent.action.is_box else probabilities
-                distinct[key] = Actor(agent, actor_arch, activation, last, start)
-            owners.append(distinct[found])
+        last = None if final_activation is None else activation_class(final_activation)
+        owners: list[Actor] = []
+        for i, agent in enumerate(team.agents):
+            twins = (j for j in range(i) if share_parameters and _same_spaces(agent, team.agents[j]))
+            twin = next(twins, None)
+            if twin is not None:
+                owners.append(owners[twin])
+                continue
+            start = initial_action_probabilities
+            if isinstance(start, Mapping):
+                start = start.get(agent.name)
+            owners.append(Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start))
         self.actors = nn.ModuleList(owners)
         sizes = (team.critic_state_size, team.encoded_size)
         self.critic = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
@@ -80,7 +78,9 @@ class TeamPolicy(MemorylessPolicy):
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
         kwargs = optimizer_kwargs or {}
-        by_actor = {id(actor): optimizer_class(actor.parameters(), lr=1e-3, **kwargs) for actor in distinct.values()}
+        by_actor = {
+            id(actor): optimizer_class(actor.parameters(), lr=1e-3, **kwargs) for actor in dict.fromkeys(owners)
+        }
         self.actor_optimizers = tuple(by_actor[id(actor)] for actor in owners)
         self.critic_optimizer = optimizer_class(self.critic.parameters(), lr=1e-3, **kwargs)
 
@@ -89,3 +89,8 @@ class TeamPolicy(MemorylessPolicy):
         mask = None if masks is None else masks[:, self.team.mask_slices[i]]
         distribution: Distribution = self.actors[i](observation, mask)
         return distribution
+
+
+def _same_spaces(one: AgentSpec, other: AgentSpec) -> bool:
+    """Whether two agents can use one network."""
+    return one.observation_space == other.observation_space and one.action_space == other.action_space
