@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.normalise import VecNormalizer
+from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.errors import ConfigurationError, explain
@@ -141,6 +143,28 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
             device=self.device,
             seed=self._buffer_seed,
         )
+
+    def save_replay_buffer(self, path: str | Path | BinaryIO) -> None:  # type: ignore[override]
+        """Write the replay buffer to a file of JSON and safetensors, whatever its name ends in."""
+        self._check_ready()
+        save_replay(self.replay_buffer, path)
+
+    def load_replay_buffer(  # type: ignore[override]
+        self, path: str | Path | BinaryIO, truncate_last_traj: bool = True
+    ) -> None:
+        """Fill the replay buffer from a file that `save_replay_buffer` wrote.
+
+        Args:
+            path: the file.
+            truncate_last_traj: end the episodes that were running, since the environments are elsewhere now.
+
+        Raises:
+            ModelFileError: the file is damaged, foreign, or of another team or size.
+        """
+        self._check_ready()
+        load_replay(self.replay_buffer, path)
+        if truncate_last_traj:
+            self.replay_buffer.cut()
 
     @abstractmethod
     def train(self, gradient_steps: int, batch_size: int) -> None:
