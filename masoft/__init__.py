@@ -15,6 +15,10 @@ ALGORITHMS = {
     "HASAC": "masoft.algorithms.hasac",
     "MASAC": "masoft.algorithms.hasac",
     "MEHAML": "masoft.algorithms.hasac",
+    "HATD3": "masoft.algorithms.hatd3",
+    "HADDPG": "masoft.algorithms.hatd3",
+    "MATD3": "masoft.algorithms.hatd3",
+    "MADDPG": "masoft.algorithms.hatd3",
 }
 
 # Public name -> the module that defines it.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.distributions import Categoricals, SquashedGaussian
+from masoft.functional.fixed import FixedAction
 
 LOG_STD_MIN = -20.0
 LOG_STD_MAX = 2.0
@@ -30,6 +31,23 @@ class SquashedGaussianHead(nn.Module):
         """Distribution over actions in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
         mean, log_std = self.linear(features).chunk(2, dim=-1)
         return SquashedGaussian(mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX))
+
+
+class DeterministicHead(nn.Module):
+    """A tanh-squashed action, without noise.
+
+    Args:
+        n_features: length of the feature vector.
+        size: number of action entries.
+    """
+
+    def __init__(self, n_features: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, size)
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> FixedAction:
+        """The action in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
+        return FixedAction(torch.tanh(self.linear(features)))
 
 
 class CategoricalHead(nn.Module):

@@ -32,3 +32,39 @@ def uniform_actions(
             logits = torch.zeros(n, agent.action.mask_size)
             parts.append(Categoricals(logits, agent.action.nvec, mask).sample(generator).float())
     return torch.cat(parts, dim=-1).numpy()
+
+
+def noisy_actions(
+    team: TeamSpec,
+    actions: np.ndarray,
+    noise: float,
+    epsilon: float,
+    masks: np.ndarray | None = None,
+    generator: torch.Generator | None = None,
+) -> np.ndarray:
+    """Gaussian noise on Box entries, and now and then a uniform legal action of a categorical agent.
+
+    Each categorical agent decides by itself, in each environment, whether this is such a step.
+
+    Args:
+        team: the team's specification.
+        actions: (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers; not modified.
+        noise: standard deviation on Box entries, which stay within [-1, 1].
+        epsilon: probability that a categorical agent acts uniformly, in [0, 1].
+        masks: joint masks, (n, mask_size), or None.
+        generator: source of the draws, on the CPU.
+
+    Returns:
+        (n, action_size).
+    """
+    explored = np.array(actions, dtype=np.float32)
+    has_categorical = team.mask_size > 0
+    uniform = uniform_actions(team, len(actions), masks, generator) if has_categorical and epsilon > 0 else explored
+    for agent, where in zip(team.agents, team.action_slices, strict=True):
+        if agent.action.is_box:
+            draws = torch.randn((len(actions), agent.action.size), generator=generator).numpy()
+            explored[:, where] = np.clip(explored[:, where] + noise * draws, -1, 1)
+        elif epsilon > 0:
+            is_random = torch.rand(len(actions), generator=generator).numpy() < epsilon
+            explored[is_random, where] = uniform[is_random, where]
+    return explored

@@ -1,0 +1,27 @@
+"""A policy that always does the same thing, in the form of a distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FixedAction:
+    """All probability on one action.
+
+    Args:
+        action: (batch, size), entries in [-1, 1].
+    """
+
+    action: Tensor
+
+    def mode(self) -> Tensor:
+        """The action, (batch, size)."""
+        return self.action
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """The action, (batch, size); nothing is drawn."""
+        return self.action
