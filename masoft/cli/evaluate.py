@@ -23,6 +23,9 @@ from masoft.errors import ConfigurationError, explain
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(folder: Path, episodes: int, seed: int, stochastic: bool, random: bool, as_json: bool) -> None:
     """Play the team of a run folder and print its return."""
+    import torch
+
+    torch.set_num_threads(1)
     settings = RunSettings.load(folder)
     if settings.algorithm not in masoft.ALGORITHMS:
         raise ConfigurationError(explain("The run's algorithm", "one of masoft's", settings.algorithm))
