@@ -48,7 +48,8 @@ class ActionSplitter:
         """Each live agent's own action.
 
         Args:
-            joint: (action_size,) in environment units; categorical parts are choice numbers from 0.
+            joint: (action_size,) in environment units; categorical parts are choice numbers from 0, rounded to
+                whole ones where the team's action space is a Box (whose samples fall in between).
             live: indices of the agents that act.
             mask: the joint action mask (mask_size,) that the team last saw, or None.
             where: says which step this is, for messages.
@@ -74,7 +75,7 @@ class ActionSplitter:
         """The joint action exactly inside its Box; what is further outside than rounding explains is refused."""
         inside: NDArray[Any] = np.minimum(np.maximum(flat, self._low), self._high)
         gap = flat - inside
-        if gap.dot(gap) != 0.0:  # also true for NaN
+        if np.count_nonzero(gap):  # NaN counts
             bad = ~(np.abs(gap) <= ROUNDING * (self._high - self._low))
             for index in live:
                 part = self.team.action_slices[index]
@@ -94,7 +95,7 @@ class ActionSplitter:
         given = flat[self._part_entries]
         choices: NDArray[np.int64] = given.astype(np.int64) if given.dtype.kind in "iub" else _rounded(given)
         legal = (choices >= 0) & (choices < self._nvec)
-        if given.dtype.kind == "f":
+        if given.dtype.kind == "f" and not self._has_box:  # a Box holds all numbers between, which are rounded
             legal &= np.abs(given - choices) < 1e-3
         if mask is not None and legal.all():
             legal &= mask[self._mask_offsets + choices].astype(bool)
@@ -119,8 +120,7 @@ class ActionSplitter:
                 continue
             n, offset = int(self._nvec[part]), int(self._mask_offsets[part])
             must, cure = f"a whole number from 0 to {n - 1}", ""
-            if 0 <= choices[part] < n and abs(given[part] - choices[part]) < 1e-3:
-                assert mask is not None
+            if mask is not None and 0 <= choices[part] < n:
                 must = f"one of the legal choices {np.flatnonzero(mask[offset : offset + n]).tolist()}"
                 cure = "Choose among those that the observation's 'action_mask' allows."
             raise EnvironmentFault(

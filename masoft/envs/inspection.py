@@ -40,6 +40,12 @@ def agent_ids(env: Parallel) -> tuple[Any, ...]:
     return ids
 
 
+def declarations(env: Parallel) -> dict[str, Any]:
+    """What the environment says of itself in ``metadata``, also where a wrapper around it has lost that."""
+    inner = getattr(getattr(env, "unwrapped", env), "metadata", None)
+    return {**(inner or {}), **(getattr(env, "metadata", None) or {})}
+
+
 def read_team(env: Parallel) -> TeamSpec:
     """The team's specification; resets the environment once where it does not declare all that is needed.
 
@@ -52,7 +58,7 @@ def read_team(env: Parallel) -> TeamSpec:
         ConfigurationError: no fixed set of agents.
     """
     ids = agent_ids(env)
-    metadata: Mapping[str, Any] = getattr(env, "metadata", None) or {}
+    metadata = declarations(env)
     observation_spaces = {str(agent): _inner_space(env.observation_space(agent)) for agent in ids}
     action_spaces = {str(agent): env.action_space(agent) for agent in ids}
     views: Mapping[str, StateView] = dict(getattr(env.unwrapped, "observation_views", None) or {})
@@ -83,7 +89,7 @@ def choose_team_reward(env: Parallel, asked: str) -> str:
     Raises:
         ConfigurationError: an unknown choice.
     """
-    chosen = (getattr(env, "metadata", None) or {}).get("team_reward", "mean") if asked == "auto" else asked
+    chosen = declarations(env).get("team_reward", "mean") if asked == "auto" else asked
     if chosen not in TEAM_REWARDS:
         raise ConfigurationError(explain("team_reward", "'auto', 'mean', 'sum' or 'shared'", chosen))
     return str(chosen)

@@ -16,6 +16,9 @@ from masoft.envs.observations import Joint, ObservationGatherer
 from masoft.errors import EnvironmentFault, MasoftError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
 
+_RUNNING = ("_live", "_mask", "_is_over", "_episode", "_elapsed")
+"""What a TeamEnv itself knows of the running episode."""
+
 
 class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     """One joint environment over a PettingZoo ``ParallelEnv``.
@@ -129,6 +132,24 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     def close(self) -> None:
         """Release what the environment holds."""
         self.parallel_env.close()
+
+    def get_snapshot(self) -> dict[str, Any] | None:
+        """Everything that decides how the episode goes on, see `masoft.envs.snapshot`; None where that is unknown."""
+        from masoft.envs.snapshot import environment_values
+
+        inner = environment_values(self.parallel_env)
+        if inner is None:
+            return None
+        own = {name: getattr(self, name) for name in _RUNNING}
+        return {"team": {**own, "_live": list(self._live)}, "env": inner}
+
+    def set_snapshot(self, values: dict[str, Any]) -> None:
+        """Continue from what `get_snapshot` gave, after a reset."""
+        from masoft.envs.snapshot import restore_environment
+
+        restore_environment(self.parallel_env, values["env"])
+        for name in _RUNNING:
+            setattr(self, name, values["team"][name])
 
     def _advance(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """The environment's step; whatever it raises becomes a fault that names the step."""

@@ -174,7 +174,7 @@ def legal_action(team: TeamSpec, observation: Joint, generator: np.random.Genera
 
 def _team_env(env: Any) -> TeamEnv:
     made = make(env) if isinstance(env, str) else env
-    if callable(made) and not hasattr(made, "reset"):
+    if isinstance(made, type) or (callable(made) and not hasattr(made, "reset")):
         made = made()
     team_env = as_team(made).unwrapped
     assert isinstance(team_env, TeamEnv)

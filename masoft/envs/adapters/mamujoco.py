@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from masoft.envs.adapters.mamujoco_parts import Factorisation, factorise
+from masoft.envs.simulators import mujoco_values, restore_mujoco
 from masoft.errors import ConfigurationError, EnvironmentFault, explain, nearest
 from masoft.spec import StateView
 
@@ -168,6 +169,16 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
     def state(self) -> NDArray[np.float32]:
         """The whole robot, raw: what gymnasium's single agent would observe."""
         return self._state
+
+    def get_snapshot(self) -> dict[str, Any]:
+        """The simulation and its clock, see `masoft.envs.snapshot`."""
+        own = {"agents": list(self.agents), "elapsed": self._elapsed, "state": self._state}
+        return {**own, "robot": mujoco_values(self._robot)}
+
+    def set_snapshot(self, values: dict[str, Any]) -> None:
+        """Continue from what `get_snapshot` gave."""
+        self.agents, self._elapsed, self._state = list(values["agents"]), values["elapsed"], values["state"]
+        restore_mujoco(self._robot, values["robot"])
 
     def render(self) -> Any:
         """A frame, see gymnasium."""

@@ -86,6 +86,14 @@ class MatrixGame(ParallelEnv):  # type: ignore[misc]
         """The agents' observations in a row."""
         return np.ones(len(self.possible_agents), np.float32)
 
+    def get_snapshot(self) -> list[str]:
+        """Who is still to play, see `masoft.envs.snapshot`."""
+        return list(self.agents)
+
+    def set_snapshot(self, values: list[str]) -> None:
+        """Continue from what `get_snapshot` gave."""
+        self.agents = list(values)
+
     def render(self) -> None:
         """There is nothing to see."""
 

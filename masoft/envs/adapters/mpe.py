@@ -24,11 +24,7 @@ def make_mpe(scenario: str, **kwargs: Any) -> Any:
             range), ``N``, ``local_ratio``, ``max_cycles``, ``render_mode``.
     """
     env = importlib.import_module(f"mpe2.{scenario}").parallel_env(**kwargs)
-    env.metadata = {
-        **env.metadata,
-        "has_deaths": False,
-        "has_masks": False,
-        "team_reward": "sum",
-        "state_is_observations": True,
-    }
+    declared = {"has_deaths": False, "has_masks": False, "team_reward": "sum", "state_is_observations": True}
+    env.metadata = {**env.metadata, **declared}
+    env.unwrapped.metadata = {**env.unwrapped.metadata, **declared}  # where wrappers that drop metadata are looked past
     return env

@@ -82,6 +82,14 @@ class TwoStepGame(ParallelEnv):  # type: ignore[misc]
         state[self._where] = 1.0
         return state
 
+    def get_snapshot(self) -> dict[str, Any]:
+        """Where the game is, see `masoft.envs.snapshot`."""
+        return {"agents": list(self.agents), "where": self._where}
+
+    def set_snapshot(self, values: dict[str, Any]) -> None:
+        """Continue from what `get_snapshot` gave."""
+        self.agents, self._where = list(values["agents"]), values["where"]
+
     def render(self) -> None:
         """There is nothing to see."""
 

@@ -1,0 +1,167 @@
+"""Every registered environment that is installed here passes PettingZoo's own tests and ours."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from masoft.envs import make, registered
+from masoft.errors import EnvironmentFault
+from masoft.testing import check_env
+
+with warnings.catch_warnings():  # the package's tests import its own games by a way that it calls deprecated
+    warnings.simplefilter("ignore")
+    from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+FAMILIES = ("matrix", "mpe", "mamujoco")
+ENTRIES = [entry for entry in registered() if entry.id.split("/")[0] in FAMILIES]
+
+
+@pytest.fixture(params=ENTRIES, ids=lambda entry: entry.id)
+def entry(request):
+    if not request.param.is_installed:
+        pytest.skip(f"{request.param.id} needs {', '.join(request.param.missing)}: {request.param.install_command}")
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore:Observation is not NumPy array:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:pettingzoo.test.*")
+def test_pettingzoo_api(entry):
+    parallel_api_test(make(entry.id), num_cycles=60)
+
+
+def test_pettingzoo_seeding(entry):
+    parallel_seed_test(lambda: make(entry.id), num_cycles=10)
+
+
+def test_check_env(entry):
+    check_env(entry.id, n_steps=100)
+
+
+@pytest.mark.parametrize("options", [{"continuous_actions": True}, {"N": 5, "max_cycles": 4}])
+def test_check_env_with_options(options):
+    check_env(lambda: make("mpe/simple_spread_v3", **options), n_steps=30)
+
+
+def test_check_env_in_the_papers_observation_mode():
+    pytest.importorskip("gymnasium_robotics", reason='needs the extra: pip install "masoft[mamujoco]"')
+    check_env(lambda: make("mamujoco/Walker2d-2x3", observation="paper"), n_steps=60)
+
+
+class Sound(ParallelEnv):
+    """A small environment that keeps all promises, for subclasses to break one each."""
+
+    def __init__(self, **metadata):
+        self.metadata = {"name": "sound", "render_modes": [], "has_deaths": False, **metadata}
+        self.render_mode = None
+        self.possible_agents = ["a", "b"]
+        self.agents = []
+        self.rng = np.random.default_rng()
+        self.low = -1.0
+
+    def observation_space(self, agent):
+        return spaces.Box(self.low, 1.0, (2,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(3)
+
+    def observation(self, agent):
+        return self.rng.uniform(-1, 1, 2).astype(np.float32)
+
+    def info(self, agent):
+        return {"action_mask": np.array([1, 1, self.elapsed % 2], np.int8)}
+
+    def flags(self):
+        return False, self.elapsed >= 5
+
+    def reset(self, seed=None, options=None):
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self.agents, self.elapsed = self.possible_agents[:], 0
+        return {a: self.observation(a) for a in self.agents}, {a: self.info(a) for a in self.agents}
+
+    def step(self, actions):
+        self.elapsed += 1
+        agents, (terminated, truncated) = self.agents, self.flags()
+        if terminated or truncated:
+            self.agents = []
+        return (
+            {a: self.observation(a) for a in agents},
+            dict.fromkeys(agents, 1.0),
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated),
+            {a: self.info(a) for a in agents},
+        )
+
+
+class OutOfRange(Sound):
+    def observation(self, agent):
+        return 2 + super().observation(agent)
+
+
+class Unseeded(Sound):
+    def reset(self, seed=None, options=None):
+        return super().reset()
+
+
+class BothFlags(Sound):
+    def flags(self):
+        return self.elapsed >= 5, self.elapsed >= 5
+
+
+class KeepsAgents(Sound):
+    def step(self, actions):
+        answer = super().step(actions)
+        self.agents = self.possible_agents[:]
+        return answer
+
+
+class ChangesItsSpaces(Sound):
+    def observation_space(self, agent):
+        self.low -= 1.0
+        return super().observation_space(agent)
+
+
+class NoChoice(Sound):
+    def info(self, agent):
+        return {"action_mask": np.zeros(3, np.int8)} if self.elapsed == 3 else super().info(agent)
+
+
+class WrongView(Sound):
+    def __init__(self):
+        from masoft.spec import StateView
+
+        super().__init__()
+        self.observation_views = {"a": StateView((0, 1)), "b": StateView((1, 0))}
+
+    def observation(self, agent):
+        self.last = super().observation(agent)
+        return self.last
+
+    def state(self):
+        return self.last
+
+
+def test_a_sound_environment_passes():
+    check_env(Sound)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (OutOfRange, "'a' at step 0 must be inside Box"),
+        (Unseeded, r"Step 0 after reset\(seed=0\) must be repeatable"),
+        (BothFlags, "must be either terminated or truncated"),
+        (KeepsAgents, "agents after the end of an episode must be empty"),
+        (ChangesItsSpaces, "same before and after a reset|equal at every call"),
+        (NoChoice, "nonzero for one choice or more"),
+        (WrongView, "must be its declared view of the state"),
+    ],
+)
+def test_a_broken_promise_is_named(broken, reason):
+    with pytest.raises(EnvironmentFault, match=reason):
+        check_env(broken)
