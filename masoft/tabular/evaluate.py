@@ -82,7 +82,8 @@ def soft_bellman(game: MarkovGame, policies: Sequence[Array], ent_coef: float, q
         the same shape.
     """
     v = expect_others(q, policies, ()) + ent_coef * entropies(policies).sum(-1)
-    return game.rewards + game.gamma * (game.transitions @ v)
+    backup: Array = game.rewards + game.gamma * (game.transitions @ v)
+    return backup
 
 
 def evaluate(game: MarkovGame, policies: Sequence[Array], ent_coef: float) -> SoftValues:
@@ -125,7 +126,8 @@ def multi_agent_q(
     rest = [agent for agent in range(game.n_agents) if agent not in kept]
     expected = expect_others(values.q, policies, kept)
     bonus = ent_coef * entropies(policies)[:, rest].sum(-1)
-    return expected + bonus.reshape(-1, *(1,) * len(kept))
+    q: Array = expected + bonus.reshape(-1, *(1,) * len(kept))
+    return q
 
 
 def _x_log_x(probabilities: Array) -> Array:

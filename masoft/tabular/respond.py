@@ -113,8 +113,9 @@ def _smallest_multiplier(
 
     def excess(multiplier: Array) -> Array:
         latest[0] = solve(np.broadcast_to(multiplier, guess.shape).copy(), latest[0])
-        # The root of radius over distance is nearly linear in the multiplier of a squared distance such as the KL.
-        relative = np.maximum(_excess(limit, latest[0], reference) + 1, 1e-300)
+        # The root of radius over distance is nearly linear in the multiplier of a squared distance such as the KL;
+        # bounded, for a distance of zero would pull every secant to the other end.
+        relative = np.maximum(_excess(limit, latest[0], reference) + 1, 1 / 16)
         return 1 - 1 / np.sqrt(relative)
 
     multiplier = _smallest_root(excess, np.maximum(guess[: shape[0]] * 2, 1.0))
@@ -142,11 +143,12 @@ def _smallest_root(excess: Callable[[Array], Array], guess: Array) -> Array:
         high = np.where(broken, high * 8, high)
         at_high = excess(high)
     weight_low, weight_high, side = at_low, at_high, np.zeros_like(guess)
-    for _ in range(MAX_TRIALS):
+    for trial in range(MAX_TRIALS):
         done = free | (at_high >= -SLACK) | (high - low <= 1e-15 * high)
         if done.all():
             break
-        middle = np.where(done, high, _secant(low, high, weight_low, weight_high))
+        inner = (low + high) / 2 if trial % 4 == 3 else _secant(low, high, weight_low, weight_high)
+        middle = np.where(done, high, inner)
         here = excess(middle)
         to_high, to_low = ~done & (here <= 0), ~done & (here > 0)
         # Illinois: an end that stays twice is weighed half, so that both ends move.
