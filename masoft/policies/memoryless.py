@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masoft.functional.actions import to_environment
+from masoft.functional.actions import box_to_unit, to_environment
 from masoft.policies.base import JointPolicy
 from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
 from masoft.spec import ACTION_MASK
@@ -81,6 +81,35 @@ class MemorylessPolicy(JointPolicy, ABC):
             joint = to_environment(self.team, self.act(batched, deterministic, generator))
             return (joint[0] if is_single else joint), state
         return self._predict_by_agent(observation, deterministic, action_masks or {}, generator)
+
+    @torch.no_grad()
+    def log_prob(
+        self,
+        observation: Mapping[str, Any],
+        actions: Mapping[str, Any],
+        action_masks: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Log-probability of each agent's action, for a Box a density in the environment's own units.
+
+        Args:
+            observation: one entry an agent, single or batched.
+            actions: one entry an agent, in its own space, batched like its observation.
+            action_masks: by agent, true where a choice is legal.
+
+        Returns:
+            by agent, (n,), nats.
+        """
+        answer = {}
+        for entry in split_by_agent(self.team, observation, action_masks or {}):
+            spec = self.team.agents[entry.index].action
+            mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
+            policy: Any = self.actors[entry.index](torch.as_tensor(entry.values, device=self.device), mask)
+            native = np.asarray(actions[entry.name]).reshape(len(entry.values), spec.size)
+            inner = box_to_unit(spec, native) if spec.is_box else native - spec.start
+            log_prob = policy.log_prob(torch.as_tensor(inner, device=self.device)).cpu().numpy()
+            stretch = np.log((spec.high - spec.low) / 2).sum() if spec.is_box else 0.0
+            answer[entry.name] = log_prob - stretch
+        return answer
 
     @torch.no_grad()
     def _predict_by_agent(

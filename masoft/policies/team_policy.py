@@ -14,6 +14,7 @@ from masoft.functional.distributions import Distribution
 from masoft.networks.critics import JointCritic
 from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.spec import AgentSpec, TeamSpec
 
@@ -60,17 +61,14 @@ class TeamPolicy(MemorylessPolicy):
         actor_arch, critic_arch = split_arch(net_arch)
         activation = activation_class(activation_fn)
         last = None if final_activation is None else activation_class(final_activation)
-        owners: list[Actor] = []
-        for i, agent in enumerate(team.agents):
-            twins = (j for j in range(i) if share_parameters and _same_spaces(agent, team.agents[j]))
-            twin = next(twins, None)
-            if twin is not None:
-                owners.append(owners[twin])
-                continue
+
+        def build(agent: AgentSpec) -> Actor:
             start = initial_action_probabilities
             if isinstance(start, Mapping):
                 start = start.get(agent.name)
-            owners.append(Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start))
+            return Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start)
+
+        owners = one_an_agent(team, share_parameters, build)
         self.actors = nn.ModuleList(owners)
         sizes = (team.critic_state_size, team.encoded_size)
         self.critic = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
@@ -90,7 +88,3 @@ class TeamPolicy(MemorylessPolicy):
         distribution: Distribution = self.actors[i](observation, mask)
         return distribution
 
-
-def _same_spaces(one: AgentSpec, other: AgentSpec) -> bool:
-    """Whether two agents can use one network."""
-    return one.observation_space == other.observation_space and one.action_space == other.action_space
