@@ -8,7 +8,7 @@ anew after a resume; everything that the learner holds is exact all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
@@ -19,7 +19,6 @@ from masoft.envs.simulators import restore_simulator, simulator_values
 MONITOR = ("rewards", "total_steps", "needs_reset")
 
 
-@runtime_checkable
 class Snapshot(Protocol):
     """What an environment offers that can be stopped and continued elsewhere."""
 
@@ -35,11 +34,16 @@ class Snapshot(Protocol):
         ...
 
 
+def offers_snapshot(layer: object) -> bool:
+    """Whether a class has the methods itself: wrappers that pass on attributes may keep a history of their own."""
+    return hasattr(type(layer), "get_snapshot") and hasattr(type(layer), "set_snapshot")
+
+
 def environment_values(env: Any) -> Any:
     """A PettingZoo environment's snapshot, through wrappers that keep no history; None where it has none."""
     layer = env
     while True:
-        if isinstance(layer, Snapshot):
+        if offers_snapshot(layer):
             return layer.get_snapshot()
         inner = getattr(layer, "aec_env", None) or getattr(layer, "env", None)
         if inner is None or not type(layer).__module__.startswith("pettingzoo."):
@@ -50,7 +54,7 @@ def environment_values(env: Any) -> Any:
 def restore_environment(env: Any, values: Any) -> None:
     """Continue a PettingZoo environment from `environment_values`."""
     layer = env
-    while not isinstance(layer, Snapshot):
+    while not offers_snapshot(layer):
         inner = getattr(layer, "aec_env", None) or getattr(layer, "env", None)
         if inner is None or not type(layer).__module__.startswith("pettingzoo."):
             restore_simulator(layer, values)
@@ -73,8 +77,8 @@ def vector_values(vec_env: VecEnv) -> dict[str, Any] | None:
         for w in wrappers
         if isinstance(w, VecMonitor)
     ]
-    if isinstance(base, Snapshot):
-        own = base.get_snapshot()
+    if offers_snapshot(base):
+        own = base.get_snapshot()  # type: ignore[attr-defined]
         return None if own is None else {"native": own, "vec_monitors": monitors}
     if not isinstance(base, DummyVecEnv | SubprocVecEnv) or not base.has_attr("get_snapshot"):
         return None
@@ -95,9 +99,9 @@ def restore_vector(vec_env: VecEnv, values: Mapping[str, Any]) -> bool:
     wrappers, base = _layers(vec_env)
     base.reset()  # wrappers inside want to have seen a reset; VecNormalize outside must not
     if "native" in values:
-        if not isinstance(base, Snapshot):
+        if not offers_snapshot(base):
             return False
-        base.set_snapshot(values["native"])
+        base.set_snapshot(values["native"])  # type: ignore[attr-defined]
     else:
         snapshots = values["environments"]
         if not isinstance(base, DummyVecEnv | SubprocVecEnv) or len(snapshots) != base.num_envs:

@@ -166,6 +166,18 @@ class IdentityTeam(ParallelEnv):  # type: ignore[misc]
         """The observations in a row."""
         return np.concatenate([self._players[name].show(self._targets[name]) for name in self.possible_agents])
 
+    def get_snapshot(self) -> dict[str, Any]:
+        """Targets, masks, clock and generator, see `masoft.envs.snapshot`."""
+        own = {"agents": list(self.agents), "elapsed": self._elapsed}
+        generator = self._rng.bit_generator.state
+        return {**own, "targets": self._targets, "masks": self._masks, "generator": generator}
+
+    def set_snapshot(self, values: dict[str, Any]) -> None:
+        """Continue from what `get_snapshot` gave."""
+        self.agents, self._elapsed = list(values["agents"]), values["elapsed"]
+        self._targets, self._masks = dict(values["targets"]), dict(values["masks"])
+        self._rng.bit_generator.state = values["generator"]
+
     def render(self) -> None:
         """There is nothing to see."""
 
