@@ -16,9 +16,10 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.algorithms.files import load_model, save_model
 from masoft.algorithms.parts import COUNTERS, Attributes, StatePart
-from masoft.envs.vector import as_vec_env, team_of
+from masoft.envs.vector import as_vec_env, make_vec, team_of
 from masoft.errors import ConfigurationError, SpaceError, explain, nearest
 from masoft.policies.base import JointPolicy
+from masoft.presets import PAPER, preset
 from masoft.spec import TeamSpec
 from masoft.validation import Callable as IsCallable
 from masoft.validation import MappingOf, Real
@@ -51,6 +52,7 @@ class TeamAlgorithm(BaseAlgorithm):
     team: TeamSpec
     policy: JointPolicy
     team_reward: str
+    preset_timesteps: int | None = None
     policy_base: ClassVar[type[BasePolicy]] = BasePolicy
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
@@ -167,6 +169,46 @@ class TeamAlgorithm(BaseAlgorithm):
         save_model(self, path)
 
     @classmethod
+    def from_preset(
+        cls: type[T], name: str, env: Any = None, *, variant: str = PAPER, seed: int | None = None, **changes: Any
+    ) -> T:
+        """The published experiment of that name: its environments and hyper-parameters; see `masoft.presets`.
+
+        ``learn()`` without a number then runs as many steps as the publication did.
+
+        Args:
+            name: for example ``"mamujoco/HalfCheetah-2x3"``; ``masoft presets`` lists them.
+            env: environments to use instead of the preset's.
+            variant: ``"paper"``, or ``"reference"`` where the published code differs from the paper.
+            seed: of the environments and of everything else.
+            changes: constructor arguments that replace the preset's.
+
+        Raises:
+            ConfigurationError: no such preset; the message has the nearest names.
+            MissingDependencyError: the simulator is not installed; the message has the command.
+        """
+        found = preset(cls.__name__, name, variant=variant)
+        if env is None:
+            env = make_vec(found.env, n_envs=found.n_envs, seed=seed, **found.env_kwargs)
+        model = cls(env=env, seed=seed, **{**found.parameters, **changes})
+        model.preset_timesteps = found.total_timesteps
+        return model
+
+    def learn(self: T, total_timesteps: int | None = None, *args: Any, **kwargs: Any) -> T:  # type: ignore[override]
+        """Train, as stable-baselines3's ``learn``; timesteps count environment steps, not agents.
+
+        Args:
+            total_timesteps: environment steps; None: as many as the preset says that the model was made from.
+            args, kwargs: ``callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar``, as in SB3.
+        """
+        total = self.preset_timesteps if total_timesteps is None else total_timesteps
+        if total is None:
+            raise ConfigurationError(
+                explain("total_timesteps", "given, since the model was not made by from_preset", total_timesteps)
+            )
+        return super().learn(total, *args, **kwargs)
+
+    @classmethod
     def load(  # type: ignore[override]
         cls: type[T],
         path: str | Path | BinaryIO,
@@ -248,7 +290,7 @@ class TeamAlgorithm(BaseAlgorithm):
         from stable_baselines3.common.evaluation import evaluate_policy
 
         self._check_built()
-        vec_env = self._prepare_env(env, getattr(self, "team_reward", "auto")) if env is not None else self.env
+        vec_env = self.env if env is None else as_vec_env(env, team_reward=self.team_reward)
         if env is None:
             self._last_obs = None
         assert vec_env is not None

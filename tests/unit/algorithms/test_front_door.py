@@ -237,3 +237,17 @@ def test_a_schedule_by_part_is_followed() -> None:
     model = HASAC("matrix/maxent", learning_rate=rates, **SMALL).learn(30)
     assert model.learning_rate_of("actor") < 1e-3
     assert model.learning_rate_of("critic") == pytest.approx(2e-3)
+
+
+def test_from_preset_builds_the_published_experiment() -> None:
+    model = HASAC.from_preset("mpe/simple_spread_v3-continuous", seed=0, buffer_size=10_000)
+    assert model.n_envs == 20 and model.n_steps == 20 and model.batch_size == 1000
+    assert model.preset_timesteps == 10_000_000
+    assert model.get_params()["buffer_size"] == 10_000
+    with pytest.raises(ConfigurationError, match="Did you mean 'mamujoco/Ant-4x2'"):
+        HASAC.from_preset("mamujoco/Ant-4x3")
+
+
+def test_learn_needs_a_number_without_a_preset() -> None:
+    with pytest.raises(ConfigurationError, match="total_timesteps must be given"):
+        HASAC("matrix/maxent", **SMALL).learn()
