@@ -22,8 +22,9 @@ class EstimatorMeta(ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         full = inspect.signature(cls.__init__)
-        parts = getattr(cls, "parts", {})
+        parts, defaults = getattr(cls, "parts", {}), getattr(cls, "defaults", {})
         kept = [p for name, p in full.parameters.items() if name != "self" and name not in parts]
+        kept = [p.replace(default=defaults.get(p.name, p.default)) for p in kept]
         return inspect.Signature(kept)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -47,10 +48,12 @@ class Estimator(metaclass=EstimatorMeta):
     Class attributes:
         constraints: what each constructor argument must be.
         parts: constructor arguments that this class fixes.
+        defaults: constructor arguments for which this class has a default of its own.
     """
 
     constraints: ClassVar[Constraints] = {}
     parts: ClassVar[Mapping[str, Any]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
     _parameters: dict[str, Any]
 
     @classmethod

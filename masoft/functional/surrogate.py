@@ -45,9 +45,16 @@ def standardise(advantage: Tensor, active: Tensor | None = None) -> tuple[Tensor
     return (advantage - mean) / deviation, deviation
 
 
-def approximate_kl(log_ratio: Tensor) -> Tensor:
-    """``r - 1 - log r`` (batch,), whose mean under the old policy is KL(old || new); never below 0."""
-    return torch.expm1(log_ratio) - log_ratio
+def approximate_kl(ratio: Tensor) -> Tensor:
+    """``r - 1 - log r`` at taken actions, the shape of ``r``: at least 0, and its mean under the old policy is its KL.
+
+    Args:
+        ratio: new probability over old.
+
+    Reference:
+        Schulman, Approximating KL Divergence, 2020, as in stable-baselines3's PPO.
+    """
+    return ratio - 1 - ratio.clamp_min(torch.finfo(ratio.dtype).tiny).log()
 
 
 def clipped_square(values: Tensor, returns: Tensor, old_values: Tensor, clip_range: float | None) -> Tensor:

@@ -106,6 +106,10 @@ class PolicyChange:
         Raises:
             ConfigurationError: no actions are carried.
         """
+        return self._ratio
+
+    @cached_property
+    def _ratio(self) -> Tensor:
         actions = self.require("actions", "ratio()")
         ratio: Tensor = (self.new.log_prob(actions) - self.old.log_prob(actions)).exp()
         return ratio

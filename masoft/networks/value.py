@@ -30,6 +30,15 @@ class CriticInputs:
     observations: tuple[Tensor, ...]
     state: Tensor | None
 
+    def pick(self, rows: Tensor | None) -> CriticInputs:
+        """Some of the steps, by number; None: all."""
+        if rows is None:
+            return self
+        return CriticInputs(
+            tuple(observation[rows] for observation in self.observations),
+            None if self.state is None else self.state[rows],
+        )
+
 
 class ValueBranch(nn.Module):
     """Hidden layers, memory where there is one, and a single number.
@@ -120,6 +129,10 @@ class ValueNet(nn.Module):
         """As ``forward``, with the values as returns."""
         values, remembered = self(inputs, sequences)
         return (values if self.scale is None else self.scale.from_units(values)), remembered
+
+    def to_units(self, returns: Tensor) -> Tensor:
+        """Returns in units of the scale."""
+        return returns if self.scale is None else self.scale.to_units(returns)
 
     def follow(self, returns: Tensor) -> None:
         """Move the scale to new returns, any shape; every value stays what it was."""

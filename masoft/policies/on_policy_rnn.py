@@ -161,4 +161,4 @@ class RnnTeamPolicy(OnPolicyTeamPolicy):
 
 def _flags(episode_start: np.ndarray | None, n: int) -> np.ndarray:
     """Where episodes start, (n,) booleans."""
-    return np.zeros(n, bool) if episode_start is None else np.broadcast_to(np.asarray(episode_start, bool), (n,))
+    return np.zeros(n, bool) if episode_start is None else np.resize(np.asarray(episode_start, bool), n)

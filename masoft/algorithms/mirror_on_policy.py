@@ -1,0 +1,339 @@
+"""The on-policy template: HAML's iteration, with an entropy term that makes it the maximum entropy one."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from masoft.algorithms.experience import batch_of, join, pick
+from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.mirror_step import MirrorStep, Turn, flat_parameters
+from masoft.algorithms.on_policy import OnPolicyTeamAlgorithm
+from masoft.algorithms.parts import StatePart
+from masoft.algorithms.team import LearningRate
+from masoft.errors import NumericalFault, explain
+from masoft.functional.returns import explained_variance
+from masoft.functional.soft import active_mean
+from masoft.functional.surrogate import clipped_square
+from masoft.mirror.correction import Correction, SequentialRatio
+from masoft.mirror.drift import ClipDrift, Drift
+from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
+from masoft.mirror.joint_clip import JointClipDrift
+from masoft.mirror.neighborhood import Everywhere, Neighborhood
+from masoft.mirror.order import Order, RandomPermutation
+from masoft.mirror.schedule import Scheduled
+from masoft.mirror.temperature import AutoTemperature, make_temperature
+from masoft.networks.value import CRITIC_INPUTS
+from masoft.validation import Callable as IsCallable
+from masoft.validation import Instance, Integer, Nothing, OneOf, Pattern, Real
+
+LogRatios: TypeAlias = dict[int, Tensor]
+"""Agents updated before, in order, with the log of their new over their old probability of what they did, (n_rows,)."""
+
+VALUE_DECAY = 0.9
+"""Share of the old moments of returns that the critic's scale keeps at each rollout."""
+
+_SCHEDULED = (Real(0, open_low=True), IsCallable("a function of the remaining progress"))
+
+
+class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
+    """Abstract: HAML and its instances are this with their parts chosen. Its arguments are described there."""
+
+    learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    constraints = {
+        **OnPolicyTeamAlgorithm.constraints,
+        "drift": (Instance((Drift,), "a Drift"),),
+        "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
+        "order": (Instance((Order,), "an update order"),),
+        "correction": (Instance((Correction,), "a Correction"),),
+        "improver": (Instance((Improver,), "an Improver"),),
+        "clip_range": _SCHEDULED,
+        "target_kl": (Real(0), IsCallable("a function of the remaining progress")),
+        "critic_input": (OneOf(CRITIC_INPUTS),),
+        "ent_coef": (Real(0), Pattern("auto")),
+        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
+        "soft_advantage": (Instance((bool,), "a bool"),),
+        "n_epochs": (Integer(1),),
+        "n_critic_epochs": (Integer(1), Nothing()),
+        "critic_batch_size": (Integer(1), Nothing()),
+        "clip_range_vf": (*_SCHEDULED, Nothing()),
+        "normalize_advantage": (Instance((bool,), "a bool"),),
+        "normalize_value": (Instance((bool,), "a bool"),),
+        "vf_coef": (Real(0, open_low=True),),
+        "max_grad_norm": (Real(0, open_low=True), Nothing()),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        drift: Drift = ClipDrift(0.2),
+        neighborhood: Neighborhood = Everywhere(),
+        order: Order = RandomPermutation(),
+        correction: Correction = SequentialRatio(),
+        improver: Improver = GradientSteps(),
+        clip_range: Scheduled | None = 0.2,
+        target_kl: Scheduled | None = 0.01,
+        critic_input: str = "state",
+        ent_coef: float | str = 0.0,
+        target_entropy: float | str | Mapping[str, float] = "auto",
+        soft_advantage: bool = True,
+        learning_rate: LearningRate = 3e-4,
+        n_steps: int = 2048,
+        batch_size: int | None = 64,
+        n_epochs: int = 10,
+        n_critic_epochs: int | None = None,
+        critic_batch_size: int | None = None,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range_vf: Scheduled | None = None,
+        normalize_advantage: bool = True,
+        normalize_value: bool = True,
+        vf_coef: float = 0.5,
+        max_grad_norm: float | None = 0.5,
+        team_reward: str = "auto",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        device: torch.device | str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        # Classes that fix a drift with a clip range, or a ball, take its size as an argument of their own.
+        self.drift = drift if clip_range is None else replace(drift, clip_range=clip_range)  # type: ignore[call-arg]
+        self.neighborhood = neighborhood if target_kl is None else replace(neighborhood, radius=target_kl)
+        self.order = order
+        self.correction = correction
+        self.improver = improver
+        self.critic_input = critic_input
+        self.target_entropy = target_entropy
+        self.soft_advantage = soft_advantage
+        self.n_epochs = n_epochs
+        self.n_critic_epochs = n_critic_epochs or n_epochs
+        self.critic_batch_size = critic_batch_size
+        self.clip_range_vf = clip_range_vf
+        self.normalize_advantage = normalize_advantage
+        self.normalize_value = normalize_value
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            team_reward=team_reward,
+            policy_kwargs={
+                **(policy_kwargs or {}),
+                "critic_input": critic_input,
+                "value_decay": VALUE_DECAY if normalize_value else None,
+            },
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+        )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
+        self._metrics = Metrics()
+        self._has_warned = False
+
+    def _setup_lr_schedule(self) -> None:
+        rates: Any = self.learning_rate
+        if isinstance(rates, Mapping) and "actor" in rates:
+            # Only learned temperatures need a rate of their own.
+            self.learning_rate = {"ent_coef": rates["actor"], **rates}  # type: ignore[assignment]
+        super()._setup_lr_schedule()
+        self.learning_rate = rates
+
+    def state_parts(self) -> dict[str, StatePart]:
+        """The networks, their optimisers and the temperatures."""
+        parts: dict[str, StatePart] = {**super().state_parts(), "temperature": self.temperature}
+        if isinstance(self.temperature, AutoTemperature):
+            parts["temperature_optimizer"] = self.temperature.optimizer
+        return parts
+
+    @property
+    def batch_size_names(self) -> tuple[str, ...]:
+        return ("batch_size", "critic_batch_size")
+
+    @property
+    def reward_ent_coef(self) -> Tensor | None:
+        return self.temperature.current()[-1] if self.ent_coef != 0 and self.soft_advantage else None
+
+    def train(self) -> None:
+        """One iteration: the agents' mirror steps in the update order, then the critic and the temperatures."""
+        self._prepare_training()
+        changed: LogRatios = {}
+        if self.order.sequential:
+            for i in self._walk(changed):
+                self._improve(self._turn((i,), changed))
+                self._look_at_change(i, changed)
+        else:
+            self._improve(self._turn(tuple(range(self.team.n_agents)), changed))
+        self._fit_critic()
+        self._fit_temperatures()
+        self._finish_training()
+
+    def _turn(self, agents: tuple[int, ...], changed: LogRatios) -> Turn:
+        """What holds while some agents improve, given how those before them have changed."""
+        drift = self.drift.at(self._current_progress_remaining)
+        if isinstance(drift, JointClipDrift):
+            drift = drift.in_turn(len(changed) + len(agents), self.team.n_agents)
+        log_ratios = list(changed.values())
+        trace = self.correction.trace(log_ratios)
+        return Turn(
+            agents=agents,
+            updated=tuple(changed),
+            drift=drift,
+            neighborhood=self.neighborhood.at(self._current_progress_remaining),
+            ent_coefs=None if self.ent_coef == 0 else self.temperature.current(),
+            advantages=self.experience.advantages if trace is None else self.experience.corrected_advantages(trace),
+            joint_ratio=self.correction.joint_ratio(log_ratios, getattr(drift, "clip_range", None)),
+        )
+
+    def _improve(self, turn: Turn) -> None:
+        """The mirror steps of the agents whose turn it is, in minibatches of the rollout."""
+        experience, layout = self.experience, self.experience.layout
+        for _ in range(self.n_epochs):
+            for picked in layout.minibatches(self.batch_size, self.generator, self.device):
+                weights = self._weights(turn, picked)
+                for group in self._groups(turn.agents):
+                    parts = [batch_of(experience, self.policy, i, picked, turn.advantages, weights[i]) for i in group]
+                    result = self._step(group[0], join(parts, layout.length), turn)
+                    self._n_accepted += result.accepted
+
+    def _groups(self, agents: tuple[int, ...]) -> list[list[int]]:
+        """Agents that step together, since they have one actor."""
+        groups: dict[int, list[int]] = {}
+        for i in agents:
+            groups.setdefault(id(self.policy.actors[i]), []).append(i)
+        return list(groups.values())
+
+    def _weights(self, turn: Turn, picked: Tensor | None) -> dict[int, Tensor | None]:
+        """The joint ratio that weighs each acting agent's advantages, at the rows of some sequences."""
+        if not self.correction.of_everybody:
+            rows = self.experience.layout.rows_of(picked)
+            return dict.fromkeys(turn.agents, None if turn.joint_ratio is None else pick(turn.joint_ratio, rows))
+        now = {j: self._step.log_ratio(self.experience, j, picked) for j in range(self.team.n_agents)}
+        others = {i: [now[j] for j in now if j != i] for i in turn.agents}
+        return {i: self.correction.joint_ratio(others[i], turn.clip_range) for i in turn.agents}
+
+    def _look_at_change(self, i: int, changed: LogRatios) -> None:
+        """Remember how agent i has changed, and those before it that share its actor; nobody follows the last."""
+        actors = self.policy.actors
+        if len(changed) < self.team.n_agents - 1:
+            for j in [*(j for j in changed if actors[j] is actors[i]), i]:
+                changed[j] = self._step.log_ratio(self.experience, j)
+
+    def _walk(self, changed: LogRatios) -> Iterator[int]:
+        """The agents in update order; a greedy order asks whose objective is steepest, given the changes so far."""
+
+        def improvements(agents: tuple[int, ...]) -> list[float]:
+            turn = self._turn(agents[:1], changed)
+            return [self._step.steepness(self.experience, i, turn) for i in agents]
+
+        needs = improvements if self.order.needs_improvements else None
+        return self.order.walk(self.team.n_agents, self.cpu_generator, needs)
+
+    def _fit_critic(self) -> None:
+        """Regression of the values on the returns of the rollout."""
+        experience, critic = self.experience, self.policy.critic
+        critic.follow(experience.returns)
+        returns, old = critic.to_units(experience.returns), critic.to_units(experience.values)
+        clip_range = self.clip_range_vf
+        clip_range = clip_range(self._current_progress_remaining) if callable(clip_range) else clip_range
+        active = experience.active if critic.n_values > 1 else None
+        batch_size = self.critic_batch_size or self.batch_size
+        for _ in range(self.n_critic_epochs):
+            for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
+                rows = experience.layout.rows_of(picked)
+                sequences = experience.sequences_of(experience.critic_memory, picked)
+                values, _ = critic(experience.inputs.pick(rows), sequences)
+                errors = clipped_square(values, pick(returns, rows), pick(old, rows), clip_range)
+                loss = active_mean(errors, None if active is None else pick(active, rows))
+                self.policy.critic_optimizer.zero_grad()
+                (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
+                if self.max_grad_norm is not None:
+                    torch.nn.utils.clip_grad_norm_(critic.parameters(), self.max_grad_norm)
+                self.policy.critic_optimizer.step()
+                self._metrics.add("value_loss", loss)
+
+    def _fit_temperatures(self) -> None:
+        """Appendix H.1 for each agent's temperature and for the joint one, once an epoch."""
+        if not isinstance(self.temperature, AutoTemperature):
+            return
+        entropies = [self._metrics.mean(f"entropy/{name}") for name in self.team.names]
+        log_probs = -torch.stack([*entropies, torch.stack(entropies).sum()])
+        for _ in range(self.n_epochs):
+            self.temperature.update(log_probs, self.learning_rate_of("ent_coef"))
+
+    def _prepare_training(self) -> None:
+        """What stays the same during one iteration."""
+        self.policy.set_training_mode(True)
+        for optimizer in self.policy.actor_optimizers:
+            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
+        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+        improver = self.improver.at(self._current_progress_remaining)
+        if isinstance(improver, GradientSteps) and improver.max_grad_norm is None:
+            improver = replace(improver, max_grad_norm=self.max_grad_norm)
+        looks_at_weights = "parameter_change" in self.drift.needs | self.neighborhood.needs
+        agents = range(self.team.n_agents) if looks_at_weights else ()
+        self._step = MirrorStep(
+            policy=self.policy,
+            improver=improver,
+            metrics=self._metrics,
+            generator=self.cpu_generator,
+            normalize_advantage=self.normalize_advantage,
+            soft_advantage=self.soft_advantage,
+            before={i: flat_parameters(self.policy, i).detach() for i in agents},
+        )
+        self._n_accepted = 0
+
+    def _finish_training(self) -> None:
+        """Count, check and log."""
+        self._n_updates += self.n_epochs
+        for name in ("policy_loss", "value_loss"):
+            value = float(self._metrics.mean(name))
+            if not math.isfinite(value):
+                cure = "Lower the learning_rate, or look for huge rewards or observations (VecNormalize scales them)."
+                raise NumericalFault(explain(f"{name} after {self.num_timesteps} steps", "finite", value, cure))
+        if self._n_accepted == 0 and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(self._why_nothing_was_accepted(), UserWarning, stacklevel=2)
+        if self.ent_coef != 0:
+            self._metrics.add("ent_coef", self.temperature.current()[-1])
+        fit = explained_variance(self.experience.values.flatten(), self.experience.returns.flatten())
+        self._metrics.add("explained_variance", fit)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
+        self._metrics.record(self.logger)
+
+    def _why_nothing_was_accepted(self) -> str:
+        """Words for the warning that a whole iteration left every agent where it was."""
+        ball = self.neighborhood.at(self._current_progress_remaining)
+        reason = f"none of the steps tried stayed within {ball}"
+        if ball.radius == 0:
+            reason = f"a radius of 0 lets nobody move: {ball}"
+        elif isinstance(self.improver, NaturalGradient):
+            share = self.improver.accept_ratio
+            reason += f" and lowered the loss by {share} of what its slope promised"
+        return (
+            f"No agent's step was accepted in this iteration ({reason}), so the old policies stay. This is said once; "
+            "train/accepted/<agent> tells how often it happens."
+        )

@@ -1,0 +1,230 @@
+"""On-policy learning of teams in stable-baselines3's own loop: collecting rollouts, storing, evaluating them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from masoft.algorithms.estimator import Estimator
+from masoft.algorithms.evaluation import Recall, evaluate_rollout
+from masoft.algorithms.experience import Experience
+from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
+from masoft.buffers.rollout import TeamRolloutBuffer
+from masoft.errors import ConfigurationError, explain
+from masoft.functional.actions import to_environment
+from masoft.policies.on_policy_mlp import MlpTeamPolicy
+from masoft.policies.on_policy_rnn import RnnTeamPolicy
+from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
+from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
+
+
+class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
+    """Abstract: what every on-policy team method shares. A method defines ``train``.
+
+    Args:
+        policy: ``"MlpPolicy"``, ``"RnnPolicy"``, or an `OnPolicyTeamPolicy` subclass.
+        env: whatever `masoft.envs.vector.as_vec_env` accepts; None builds nothing until ``set_env``.
+        learning_rate: step size, or schedule of the remaining progress; or by part, see the method.
+        n_steps: steps of each environment between two updates.
+        batch_size: environment steps a minibatch, at most; None: the whole rollout.
+        gamma: discount factor, in [0, 1].
+        gae_lambda: trade-off of bias and variance of the advantages, in [0, 1].
+        team_reward: ``"sum" | "mean" | "shared"`` of the agents' rewards; ``"auto"``: what the environment declares,
+            else the mean.
+        policy_kwargs: arguments of the policy class.
+        stats_window_size, tensorboard_log, verbose, device, seed: as in SB3.
+    """
+
+    rollout_buffer: TeamRolloutBuffer  # type: ignore[assignment]
+    policy: OnPolicyTeamPolicy  # type: ignore[assignment]
+    experience: Experience
+    policy_base: ClassVar[type[BasePolicy]] = OnPolicyTeamPolicy  # type: ignore[type-abstract]
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpTeamPolicy,
+        "CnnPolicy": MlpTeamPolicy,
+        "MultiInputPolicy": MlpTeamPolicy,
+        "RnnPolicy": RnnTeamPolicy,
+    }
+    constraints: ClassVar[Constraints] = {
+        "learning_rate": LEARNING_RATE,
+        "n_steps": (Integer(1),),
+        "batch_size": (Integer(1), Nothing()),
+        "gamma": (Real(0, 1),),
+        "gae_lambda": (Real(0, 1),),
+        "team_reward": (OneOf(("auto", "sum", "mean", "shared")),),
+        "policy_kwargs": (Instance((dict,)), Nothing()),
+        "stats_window_size": (Integer(1),),
+        "seed": (Integer(0), Nothing()),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        learning_rate: LearningRate,
+        n_steps: int,
+        batch_size: int | None,
+        gamma: float,
+        gae_lambda: float,
+        ent_coef: float | str,
+        vf_coef: float,
+        max_grad_norm: float | None,
+        team_reward: str,
+        policy_kwargs: dict[str, Any],
+        stats_window_size: int,
+        tensorboard_log: str | None,
+        verbose: int,
+        device: torch.device | str,
+        seed: int | None,
+    ) -> None:
+        vec_env = self._prepare_env(env, team_reward)
+        super().__init__(
+            policy=self._policy_class_of(policy),  # type: ignore[arg-type]
+            env=vec_env,  # type: ignore[arg-type]
+            learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
+            n_steps=n_steps,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,  # type: ignore[arg-type]
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,  # type: ignore[arg-type]
+            use_sde=False,
+            sde_sample_freq=-1,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+            _init_setup_model=False,
+        )
+        self.learning_rate = learning_rate  # type: ignore[assignment]
+        self.batch_size = batch_size
+        self.team_reward = team_reward
+        if vec_env is not None:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self._build_policy()
+        self._memories: Memories = ()
+        self._recall = Recall()
+        if self.env is not None:
+            self._build_buffer()
+
+    def _build_buffer(self) -> None:
+        self._check_batches()
+        self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
+
+    def _check_batches(self) -> None:
+        """Refuse settings that leave minibatches or sequences empty.
+
+        Raises:
+            ConfigurationError: names the setting and the numbers that it has to fit.
+        """
+        length, n_rows = self.policy.sequence_length, self.n_steps * self.n_envs
+        if self.n_steps % length:
+            must = f"a multiple of the policy's sequence_length = {length}"
+            cure = "Change one of them: policy_kwargs=dict(sequence_length=...)."
+            raise ConfigurationError(explain("n_steps", must, self.n_steps, cure))
+        for name in self.batch_size_names:
+            size = getattr(self, name)
+            if size is not None and size > n_rows:
+                must = f"at most n_steps * n_envs = {n_rows}, so that no minibatch is empty"
+                raise ConfigurationError(explain(name, must, size, "None takes the whole rollout at once."))
+            if size is not None and size < length:
+                must = f"at least the policy's sequence_length = {length}, so that no minibatch is empty"
+                raise ConfigurationError(explain(name, must, size))
+
+    @property
+    def batch_size_names(self) -> tuple[str, ...]:
+        """Names of the attributes that are sizes of minibatches."""
+        return ("batch_size",)
+
+    @property
+    def reward_ent_coef(self) -> Tensor | None:
+        """Temperature of the entropies that count as reward; None: none do."""
+        return None
+
+    @abstractmethod
+    def train(self) -> None:
+        """Improve the policies on ``experience``."""
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, Any]:
+        self._check_ready()
+        if reset_num_timesteps or self._last_obs is None:
+            self.rollout_buffer.reset()  # the environments are about to be reset unseen
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+
+    def collect_rollouts(  # type: ignore[override]
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: TeamRolloutBuffer, n_rollout_steps: int
+    ) -> bool:
+        """Fill the buffer with ``n_rollout_steps`` steps of each environment, then evaluate it.
+
+        A rollout that was interrupted (by a callback, or by a checkpoint) is continued.
+
+        Returns:
+            False if the callback stopped it.
+        """
+        self.policy.set_training_mode(False)
+        if rollout_buffer.is_full:
+            rollout_buffer.reset()
+        if rollout_buffer.pos == 0:
+            self._recall = Recall(self._memories, self._recall.critic)
+        callback.on_rollout_start()
+        while not rollout_buffer.is_full:
+            obs, starts = self._seen()
+            stored, memories = self.policy.explore(obs, self._memories, starts, self.generator)
+            new_obs, rewards, dones, infos = env.step(to_environment(self.team, stored))
+            rollout_buffer.add(obs, starts, stored, rewards, dones, infos)
+            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self._memories = memories
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+            self._update_info_buffer(infos, dones)
+        rollout_buffer.finish(*self._seen())
+        self._evaluate_rollout()
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _seen(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The present team observations, and where episodes start with them."""
+        assert isinstance(self._last_obs, dict) and self._last_episode_starts is not None
+        return self._last_obs, self._last_episode_starts
+
+    def _evaluate_rollout(self) -> None:
+        """Old policies, values and advantages of the rollout that has just been made."""
+        self.experience, critic_memory = evaluate_rollout(
+            self.rollout_buffer,
+            self.policy,
+            self._recall,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            ent_coef=self.reward_ent_coef,
+            generator=self.generator,
+        )
+        self._recall = Recall(self._memories, critic_memory)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy"], []

@@ -1,0 +1,196 @@
+"""Storage of one rollout of a team, and its arrangement as rows that minibatches pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+
+
+@dataclass(frozen=True)
+class RolloutLayout:
+    """Steps and environments as rows: row ``t * n_sequences + s`` is step t of sequence s.
+
+    Without memory a sequence is a single step. With memory the rollout of each environment is cut into sequences of
+    ``length`` steps.
+
+    Args:
+        n_steps: steps of each environment.
+        n_envs: environments.
+        length: steps of a sequence; divides ``n_steps``.
+    """
+
+    n_steps: int
+    n_envs: int
+    length: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """Number of steps of all environments."""
+        return self.n_steps * self.n_envs
+
+    @property
+    def n_sequences(self) -> int:
+        """Number of sequences."""
+        return self.n_rows // self.length
+
+    def to_rows(self, values: Tensor) -> Tensor:
+        """(n_steps, n_envs, ...) to (n_rows, ...)."""
+        if self.length == 1:
+            return values.flatten(0, 1)
+        pieces = values.reshape(self.n_steps // self.length, self.length, *values.shape[1:])
+        return pieces.transpose(0, 1).flatten(0, 2)
+
+    def from_rows(self, rows: Tensor) -> Tensor:
+        """(n_rows, ...) to (n_steps, n_envs, ...)."""
+        pieces = rows.view(self.length, self.n_steps // self.length, self.n_envs, *rows.shape[1:])
+        return pieces.transpose(0, 1).reshape(self.n_steps, self.n_envs, *rows.shape[1:])
+
+    def rows_of(self, sequences: Tensor | None) -> Tensor | None:
+        """Numbers of the rows of some sequences (k,), in the order of `Sequences`; None stands for all."""
+        if sequences is None or self.length == 1:
+            return sequences
+        steps = torch.arange(self.length, device=sequences.device).unsqueeze(1)
+        return (steps * self.n_sequences + sequences).flatten()
+
+    def minibatches(
+        self, batch_size: int | None, generator: torch.Generator, device: torch.device
+    ) -> Iterator[Tensor | None]:
+        """One pass over all sequences in random order, in parts whose sizes differ by at most one sequence.
+
+        Args:
+            batch_size: steps a part, at most; None, or all of them: one part, given as None.
+            generator: source of the order, on ``device``.
+            device: of the numbers.
+        """
+        if batch_size is None or batch_size >= self.n_rows:
+            yield None
+            return
+        n_parts = -(-self.n_sequences // (batch_size // self.length))
+        yield from torch.randperm(self.n_sequences, generator=generator, device=device).tensor_split(n_parts)
+
+
+class TeamRolloutBuffer:
+    """The steps of ``n_envs`` environments since the last update, as the policies saw them.
+
+    Args:
+        n_steps: steps of each environment.
+        team: the team's specification.
+        n_envs: environments that step together.
+        device: where the data lives.
+    """
+
+    def __init__(self, n_steps: int, team: TeamSpec, n_envs: int = 1, device: torch.device | str = "cpu") -> None:
+        self.n_steps, self.team, self.n_envs = n_steps, team, n_envs
+        self.device = torch.device(device)
+        # One row more than steps: what is seen after the last one, where the return bootstraps.
+        self.frames = {
+            name: torch.empty((n_steps + 1, n_envs, *shape), dtype=dtype, device=self.device)
+            for name, (shape, dtype) in _layout(team).items()
+        }
+        self.starts = torch.zeros((n_steps + 1, n_envs), device=self.device)
+        self.actions = torch.zeros((n_steps, n_envs, team.action_size), device=self.device)
+        self.rewards = torch.zeros((n_steps, n_envs), device=self.device)
+        self.ended = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
+        self.terminated = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.pos = 0
+        self.finals: list[tuple[int, int, Mapping[str, np.ndarray]]] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all steps are there."""
+        return self.pos == self.n_steps
+
+    def add(
+        self,
+        obs: Mapping[str, np.ndarray],
+        starts: np.ndarray,
+        actions: np.ndarray,
+        rewards: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store one step of every environment.
+
+        Args:
+            obs: team observations before the step, arrays (n_envs, ...).
+            starts: (n_envs,), true where an episode starts with this step.
+            actions: (n_envs, action_size), as drawn.
+            rewards: (n_envs,).
+            dones: (n_envs,), true at an episode's end for any reason.
+            infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
+        """
+        self._see(self.pos, obs, starts)
+        self.actions[self.pos] = torch.as_tensor(actions)
+        self.rewards[self.pos] = torch.as_tensor(rewards)
+        self.ended[self.pos] = torch.as_tensor(dones)
+        self.terminated[self.pos] = False
+        for env in np.flatnonzero(dones):
+            if infos[env].get("TimeLimit.truncated", False):
+                self.finals.append((self.pos, int(env), infos[env]["terminal_observation"]))
+            else:
+                self.terminated[self.pos, env] = True
+        self.pos += 1
+
+    def finish(self, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
+        """Store what is seen after the last step, arrays (n_envs, ...)."""
+        self._see(self.n_steps, obs, starts)
+
+    def last_frames(self) -> dict[str, Tensor]:
+        """What was seen at the ends of truncated episodes, in the order of ``finals``: (len(finals), ...) by key."""
+        return {
+            name: torch.stack([torch.as_tensor(obs[name]) for _, _, obs in self.finals]).to(self.device, frame.dtype)
+            for name, frame in self.frames.items()
+        }
+
+    def _see(self, row: int, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
+        for name, frame in self.frames.items():
+            frame[row] = torch.as_tensor(obs[name])
+        self.starts[row] = torch.as_tensor(starts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on in the middle of a rollout."""
+        finals = [(step, env, {k: np.asarray(v) for k, v in obs.items()}) for step, env, obs in self.finals]
+        names = ("starts", "actions", "rewards", "ended", "terminated")
+        kept = {name: getattr(self, name) for name in names}
+        return {"pos": self.pos, "finals": finals, **kept, **{f"frames.{k}": v for k, v in self.frames.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state_dict` gave; shapes must match this buffer's."""
+        self.pos = int(state["pos"])
+        self.finals = [(int(step), int(env), obs) for step, env, obs in state["finals"]]
+        for name in ("starts", "actions", "rewards", "ended", "terminated"):
+            getattr(self, name).copy_(state[name])
+        for name, frame in self.frames.items():
+            frame.copy_(state[f"frames.{name}"])
+
+
+def _layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and type of each array of a team observation that learning needs.
+
+    Views of the state are stored too: with ``VecNormalize`` they are normalised apart from it.
+    """
+    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+        agent.name: (
+            agent.observation_shape,
+            torch.uint8 if agent.observation_space.dtype == np.uint8 else torch.float32,
+        )
+        for agent in team.agents
+    }
+    if team.state_size:
+        layout[STATE] = ((team.state_size,), torch.float32)
+    if team.has_masks:
+        layout[ACTION_MASK] = ((team.mask_size,), torch.bool)
+    if team.has_deaths:
+        layout[ACTIVE] = ((team.n_agents,), torch.bool)
+    return layout
