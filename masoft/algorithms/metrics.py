@@ -19,6 +19,10 @@ class Metrics:
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] = self._counts.get(name, 0) + 1
 
+    def mean(self, name: str) -> Tensor:
+        """The mean of one figure since the last ``record``, scalar."""
+        return self._sums[name] / self._counts[name]
+
     def record(self, logger: Logger) -> None:
         """Write each mean since the last call under ``train/`` and start anew."""
         for name, total in self._sums.items():
