@@ -191,7 +191,7 @@ class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
     def _observe(self, state: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         self._state = state.astype(np.float32)
         if self._is_paper:
-            return dict(zip(self.possible_agents, self._standardised(self._state), strict=True))
+            return dict(zip(self.possible_agents, self._standardised(state), strict=True))
         return {agent: self._state[seen] for agent, seen in zip(self.possible_agents, self._seen, strict=True)}
 
 
@@ -213,15 +213,16 @@ class StandardisedIds:
         self._vectors = np.zeros((n_agents, self._size), np.float32)
         self._vectors[:, state_size:] = np.eye(n_agents)
         self._states = self._vectors[:, :state_size]
-        self._ones = np.ones(self._size, np.float32)
+        self._ones = np.ones(state_size)
 
-    def __call__(self, state: NDArray[np.float32]) -> NDArray[np.float32]:
-        """From (state_size,) to (n_agents, state_size + n_agents), fresh."""
+    def __call__(self, state: NDArray[np.float64]) -> NDArray[np.float32]:
+        """From (state_size,) to (n_agents, state_size + n_agents), fresh; the sums are in float64."""
         self._states[:] = state
-        mean = self._vectors[0].dot(self._ones) / self._size
-        centred: NDArray[np.float32] = self._vectors - np.float32(mean)
-        centred /= np.float32(math.sqrt(centred[0].dot(centred[0]) / self._size))
-        return centred
+        mean = (float(state.dot(self._ones)) + 1) / self._size
+        variance = (float(state.dot(state)) + 1) / self._size - mean * mean
+        vectors: NDArray[np.float32] = self._vectors - mean
+        vectors *= 1 / math.sqrt(variance)
+        return vectors
 
 
 def _unbounded(size: int) -> spaces.Box:
