@@ -19,7 +19,7 @@ def report_error(message: str, *, as_json: bool) -> None:
 
 def show_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(value, indent=2, default=repr))
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from masoft.cli.parts import looks_like_part, parse_part
+from masoft.notation import looks_like_part, parse_part
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None, "True": True, "False": False, "None": None}
 
@@ -22,7 +22,9 @@ def parse_value(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if looks_like_part(text):
-        return parse_part(text)
+        import masoft.mirror
+
+        return parse_part(text, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
     try:
         value = json.loads(text.replace("_", "") if text[:1].isdigit() else text)
     except json.JSONDecodeError:

@@ -34,7 +34,7 @@ def test_imports_point_downwards() -> None:
     ("module", "line"),
     [
         ("functional/planted.py", "from masoft import envs"),
-        ("presets/planted.py", "import masoft.validation\nfrom masoft.algorithms import estimator"),
+        ("presets/planted.py", "import masoft.mirror\nfrom masoft.algorithms import estimator"),
         ("networks/planted.py", "import masoft.buffers"),
         ("spec.py", "from masoft.functional import distributions"),
         ("envs/planted.py", "def later() -> None:\n    import masoft.networks\n"),
