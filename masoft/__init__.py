@@ -19,6 +19,8 @@ ALGORITHMS = {
     "HADDPG": "masoft.algorithms.hatd3",
     "MATD3": "masoft.algorithms.hatd3",
     "MADDPG": "masoft.algorithms.hatd3",
+    "VDN": "masoft.algorithms.decomposition",
+    "QMIX": "masoft.algorithms.decomposition",
 }
 
 # Public name -> the module that defines it.

@@ -68,3 +68,15 @@ def noisy_actions(
             is_random = torch.rand(len(actions), generator=generator).numpy() < epsilon
             explored[is_random, where] = uniform[is_random, where]
     return explored
+
+
+def epsilon_at(initial: float, final: float, fraction: float, progress_remaining: float) -> float:
+    """A straight line from ``initial`` to ``final`` over the first ``fraction`` of training, then ``final``.
+
+    Args:
+        initial, final: in [0, 1].
+        fraction: of training, in [0, 1].
+        progress_remaining: 1 at the start, 0 at the end.
+    """
+    done = 1 - progress_remaining
+    return final if done >= fraction else initial + (final - initial) * done / fraction

@@ -1,0 +1,220 @@
+"""VDN and QMIX: a joint value made of the agents' own, so that each can choose for itself."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
+from masoft.algorithms.team import LearningRate
+from masoft.buffers.replay import TeamBatch
+from masoft.functional.soft import active_mean, soft_target
+from masoft.policies.exploration import epsilon_at, noisy_actions
+from masoft.policies.value import MlpValuePolicy, ValueTeamPolicy
+from masoft.spec import ACTION_MASK
+from masoft.validation import Callable as IsCallable
+from masoft.validation import Integer, Nothing, Real
+
+CATEGORICAL = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
+    """Abstract: double Q-learning of a mixture of utilities. Its arguments are described at `QMIX`."""
+
+    policy: ValueTeamPolicy  # type: ignore[assignment]
+    policy_base: ClassVar[type[BasePolicy]] = ValueTeamPolicy  # type: ignore[type-abstract]
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        ("MlpPolicy", "CnnPolicy", "MultiInputPolicy"), MlpValuePolicy
+    )
+    action_kinds = CATEGORICAL
+    learning_rate_parts: ClassVar[tuple[str, ...]] = ("critic",)
+    constraints = {
+        **OffPolicyTeamAlgorithm.constraints,
+        "learning_rate": (Real(0, open_low=True), IsCallable("a schedule")),
+        "exploration_initial_eps": (Real(0, 1),),
+        "exploration_final_eps": (Real(0, 1),),
+        "exploration_fraction": (Real(0, 1),),
+        "target_update_interval": (Integer(1),),
+        "max_grad_norm": (Real(0, open_low=True), Nothing()),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        mixer: str = "sum",
+        exploration_initial_eps: float = 1.0,
+        exploration_final_eps: float = 0.05,
+        exploration_fraction: float = 0.2,
+        target_update_interval: int = 1,
+        max_grad_norm: float | None = 10.0,
+        learning_rate: LearningRate = 5e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 1_000,
+        batch_size: int = 256,
+        tau: float = 0.005,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = -1,
+        n_steps: int = 1,
+        team_reward: str = "auto",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        device: torch.device | str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        self.exploration_initial_eps = exploration_initial_eps
+        self.exploration_final_eps = exploration_final_eps
+        self.exploration_fraction = exploration_fraction
+        self.target_update_interval = target_update_interval
+        self.max_grad_norm = max_grad_norm
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            n_steps=n_steps,
+            team_reward=team_reward,
+            policy_kwargs={"mixer": mixer, **(policy_kwargs or {})},
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+        )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._metrics = Metrics()
+
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """Fit the mixture of chosen utilities to its one-step target, then move the targets."""
+        self.policy.set_training_mode(True)
+        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+        for _ in range(gradient_steps):
+            batch = self.sample_batch(batch_size)
+            self._fit(*self._value_and_target(batch))
+            self._n_updates += 1
+            if self._n_updates % self.target_update_interval == 0:
+                self._update_targets()
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/learning_rate", self.learning_rate_of("critic"))
+        self.logger.record("rollout/exploration_rate", self.exploration_rate)
+        self._metrics.record(self.logger)
+
+    def _value_and_target(self, batch: TeamBatch) -> tuple[Tensor, Tensor]:
+        """``Q_tot`` of the actions taken, and ``R + gamma^k Q_tot'`` of those that the utilities choose next."""
+        chosen, best = [], []
+        for i, where in enumerate(self.team.action_slices):
+            now, following = self.policy.now_and_next(i, batch)
+            chosen.append(now.value_of(batch.actions[:, where]))
+            with torch.no_grad():
+                _, valued = self.policy.now_and_next(i, batch, of_target=True)
+                best.append(valued.value_of(following.mode()))
+        value = self.policy.mixer(_of_present(chosen, batch.active), batch.state)
+        with torch.no_grad():
+            next_value = self.policy.mixer_target(_of_present(best, batch.next_active), batch.next_state)
+            nothing = torch.zeros_like(next_value)
+            return value, soft_target(batch.rewards, batch.discounts, batch.terminated, next_value, nothing)
+
+    def _fit(self, value: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
+        """One step on the mean squared error over the valid rows."""
+        loss = active_mean((value - target).square(), valid)
+        self.policy.critic_optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.max_grad_norm is not None:
+            parameters = self.policy.critic_optimizer.param_groups[0]["params"]
+            self._metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
+        self.policy.critic_optimizer.step()
+        self._metrics.add("critic_loss", loss)
+        self._metrics.add("q_value", active_mean(value, valid))
+
+    def _update_targets(self) -> None:
+        """Polyak averaging of the target networks; a copy where ``tau`` is 1."""
+        pairs = ((self.policy.actors, self.policy.actors_target), (self.policy.mixer, self.policy.mixer_target))
+        for source, target in pairs:
+            weights = [weight.detach() for weight in source.parameters()]
+            if weights:
+                torch._foreach_lerp_(list(target.parameters()), weights, self.tau)
+
+    @property
+    def exploration_rate(self) -> float:
+        """Probability that an agent acts uniformly, at the present progress."""
+        ends = self.exploration_initial_eps, self.exploration_final_eps
+        return epsilon_at(*ends, self.exploration_fraction, self._current_progress_remaining)
+
+    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Greedy actions; each agent acts uniformly now and then."""
+        actions = self.policy.act(obs)
+        return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
+
+
+def _of_present(utilities: list[Tensor], active: Tensor | None) -> Tensor:
+    """Utilities side by side, (batch, n_agents), 0 for agents that have left."""
+    joint = torch.stack(utilities, dim=-1)
+    return joint if active is None else joint * active
+
+
+class QMIX(ValueDecomposition):
+    """QMIX: agents' utilities mixed monotonically, with weights that depend on the state.
+
+    ``Q_tot(s, a) = f_s(Q_1(o_1, a_1), ..., Q_n(o_n, a_n))`` with ``df_s / dQ_i >= 0``, so that the best joint action
+    is every agent's own best one; fitted to ``R + gamma^k Q_tot'(s', argmax of the utilities)`` (double Q-learning).
+    Payoffs that no monotonic mixture can represent, such as ``matrix/non_monotonic``, it misses.
+
+    Args:
+        policy: ``"MlpPolicy"``, or a subclass of `ValueTeamPolicy`.
+        env: as for `HASAC`; every agent is Discrete, MultiDiscrete or MultiBinary.
+        exploration_initial_eps, exploration_final_eps: share of uniform legal actions of each agent, in [0, 1].
+        exploration_fraction: share of training over which the first falls to the second, linearly.
+        target_update_interval: updates between moves of the target networks.
+        max_grad_norm: longer gradients are scaled down to it; None leaves them.
+        learning_rate: step size or schedule.
+        tau: share by which the targets move; with 1 they are copied.
+        buffer_size, learning_starts, batch_size, gamma, train_freq, gradient_steps, n_steps, team_reward: as for
+            `HASAC`.
+        policy_kwargs: arguments of `ValueTeamPolicy`, for example ``dict(dueling=True, mixing_width=64)``.
+        stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
+
+    Raises:
+        ConfigurationError, SpaceError: an argument or the environment does not fit; raised before any work starts.
+        TypeError: an unknown argument; the message names the nearest one.
+
+    Example:
+        >>> from masoft import QMIX
+        >>> model = QMIX("matrix/two_step", learning_starts=8, batch_size=8, seed=0).learn(total_timesteps=10)
+        >>> model
+        QMIX(env='matrix/two_step', learning_starts=8, batch_size=8, seed=0)
+
+    Reference:
+        Rashid et al., QMIX: Monotonic Value Function Factorisation for Deep Multi-Agent Reinforcement Learning, 2018.
+    """
+
+    parts: ClassVar[dict[str, Any]] = {"mixer": "monotonic"}
+
+
+class VDN(ValueDecomposition):
+    """Value decomposition networks: ``Q_tot(s, a) = sum_i Q_i(o_i, a_i)``. Its arguments are those of `QMIX`.
+
+    Reference:
+        Sunehag et al., Value-Decomposition Networks for Cooperative Multi-Agent Learning, 2017.
+    """
+
+    parts: ClassVar[dict[str, Any]] = {"mixer": "sum"}
