@@ -18,6 +18,7 @@ from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
+from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
@@ -144,6 +145,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
             seed=self._buffer_seed,
         )
 
+    def replay_stretches(self) -> ReplayStretches:
+        """The replay buffer, to be saved by and by."""
+        return ReplayStretches(self.replay_buffer)
+
     def save_replay_buffer(self, path: str | Path | BinaryIO) -> None:  # type: ignore[override]
         """Write the replay buffer to a file of JSON and safetensors, whatever its name ends in."""
         self._check_ready()
@@ -162,6 +167,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # t
             ModelFileError: the file is damaged, foreign, or of another team or size.
         """
         self._check_ready()
+        self._on_disk = None
         load_replay(self.replay_buffer, path)
         if truncate_last_traj:
             self.replay_buffer.cut()

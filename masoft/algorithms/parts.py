@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 
 class StatePart(Protocol):
@@ -52,3 +55,123 @@ COUNTERS = (
     "_current_progress_remaining",
 )
 """stable-baselines3's own counters."""
+
+
+class Generators:
+    """Every source of randomness that belongs to a run: PyTorch's on both devices, seeds, the action space.
+
+    Args:
+        model: the algorithm.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Their states."""
+        return {
+            "generator": self._model.generator.get_state(),
+            "cpu_generator": self._model.cpu_generator.get_state(),
+            "seeds": self._model._seeds.bit_generator.state,
+            "action_space": self._model.action_space.np_random.bit_generator.state,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Set their states."""
+        self._model.generator.set_state(state_dict["generator"])
+        self._model.cpu_generator.set_state(state_dict["cpu_generator"])
+        self._model._seeds.bit_generator.state = state_dict["seeds"]
+        self._model.action_space.np_random.bit_generator.state = state_dict["action_space"]
+
+
+class EpisodeStatistics:
+    """Returns and lengths of recent episodes, which stable-baselines3 averages in its logs.
+
+    Args:
+        model: the algorithm.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both windows as lists; None where learning has not begun."""
+        infos, successes = self._model.ep_info_buffer, self._model.ep_success_buffer
+        if infos is None:
+            return {"infos": None, "successes": None}
+        numbers = [{k: v for k, v in info.items() if isinstance(v, int | float | np.number)} for info in infos]
+        return {"infos": numbers, "successes": [float(success) for success in successes]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Fill both windows."""
+        if state_dict["infos"] is None:
+            return
+        size = self._model._stats_window_size
+        self._model.ep_info_buffer = deque(state_dict["infos"], maxlen=size)
+        self._model.ep_success_buffer = deque(state_dict["successes"], maxlen=size)
+
+
+class PendingLog:
+    """What has been recorded since the log was last written, so that the next row is the same after a resume.
+
+    Args:
+        model: the algorithm; a logger that it does not have yet is filled when learning starts.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        """Values, counts and exclusions by key; only numbers and strings."""
+        logger = getattr(self._model, "_logger", None)
+        if logger is None:
+            return {"values": {}, "counts": {}, "excluded": {}}
+        values = {k: v for k, v in logger.name_to_value.items() if isinstance(v, int | float | str | np.number)}
+        return {
+            "values": values,
+            "counts": {key: logger.name_to_count[key] for key in values if key in logger.name_to_count},
+            "excluded": {key: logger.name_to_excluded.get(key) for key in values},
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Keep the values for the logger that the next ``learn`` makes."""
+        self._model._pending_log = dict(state_dict)
+
+
+def fill_log(logger: Any, pending: Mapping[str, Any]) -> None:
+    """Put values that `PendingLog` kept into a logger."""
+    logger.name_to_value.update(pending["values"])
+    logger.name_to_count.update(pending["counts"])
+    logger.name_to_excluded.update(pending["excluded"])
+
+
+_RETURNS = "discounted returns"
+
+
+class NormalizeStatistics:
+    """Running means, variances and returns of a ``VecNormalize`` wrapper.
+
+    Args:
+        wrapper: the wrapper around the training environments.
+    """
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+
+    def _moments(self) -> dict[str, Any]:
+        by_key = self._wrapper.obs_rms if self._wrapper.norm_obs else {}
+        return {**by_key, _RETURNS: self._wrapper.ret_rms}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments by observation key, and the discounted returns of the running episodes."""
+        moments = {key: {"mean": m.mean, "var": m.var, "count": m.count} for key, m in self._moments().items()}
+        return {"moments": moments, "returns": self._wrapper.returns}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Set them."""
+        for key, moments in self._moments().items():
+            stored = state_dict["moments"][key]
+            if np.shape(stored["mean"]) != np.shape(moments.mean):
+                raise ValueError(f"the statistics of {key!r} have shape {np.shape(stored['mean'])}")
+            moments.mean, moments.var, moments.count = stored["mean"], stored["var"], stored["count"]
+        self._wrapper.returns = np.asarray(state_dict["returns"])

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import FloatSchedule, get_system_info
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
-from masoft.algorithms.files import load_model, save_model
-from masoft.algorithms.parts import COUNTERS, Attributes, StatePart
+from masoft.algorithms.saved import SavedAlgorithm
 from masoft.envs.vector import as_vec_env, make_vec, team_of
 from masoft.errors import ConfigurationError, SpaceError, explain, nearest
 from masoft.policies.base import JointPolicy
@@ -40,7 +37,7 @@ LEARNING_RATE = (
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(BaseAlgorithm):
+class TeamAlgorithm(SavedAlgorithm):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -145,29 +142,6 @@ class TeamAlgorithm(BaseAlgorithm):
     def _build_buffer(self) -> None:
         """Make storage for the environments that have just been set; a model that only predicts has none."""
 
-    def state_parts(self) -> dict[str, StatePart]:
-        """Everything that the algorithm has learned, by name; what is not listed is neither saved nor resumed.
-
-        A method that learns more than its policy adds to this.
-        """
-        policy: Any = self.policy
-        optimizers = dict.fromkeys(getattr(policy, "actor_optimizers", ()))  # shared actors share theirs
-        by_name = {f"actor_optimizer.{i}": optimizer for i, optimizer in enumerate(optimizers)}
-        if hasattr(policy, "critic_optimizer"):
-            by_name["critic_optimizer"] = policy.critic_optimizer
-        return {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
-
-    def save(  # type: ignore[override]
-        self, path: str | Path | BinaryIO, exclude: None = None, include: None = None
-    ) -> None:
-        """Write settings and everything learned to one zip of JSON and safetensors, atomically; no pickle in it.
-
-        Args:
-            path: where to; ``.zip`` is appended where the name has no ending.
-            exclude, include: stable-baselines3's; what is saved is a fixed list here, see `state_parts`.
-        """
-        save_model(self, path)
-
     @classmethod
     def from_preset(
         cls: type[T], name: str, env: Any = None, *, variant: str = PAPER, seed: int | None = None, **changes: Any
@@ -207,39 +181,6 @@ class TeamAlgorithm(BaseAlgorithm):
                 explain("total_timesteps", "given, since the model was not made by from_preset", total_timesteps)
             )
         return super().learn(total, *args, **kwargs)
-
-    @classmethod
-    def load(  # type: ignore[override]
-        cls: type[T],
-        path: str | Path | BinaryIO,
-        env: Any = None,
-        device: torch.device | str = "auto",
-        custom_objects: Mapping[str, Any] | None = None,
-        print_system_info: bool = False,
-        force_reset: bool = True,
-        *,
-        trusted: Iterable[object] = (),
-        **changes: Any,
-    ) -> T:
-        """Rebuild a saved model. No code from the file is run, and classes it names must be masoft's or torch's.
-
-        Args:
-            path: the file.
-            env: environment to go on learning in; None: the model can predict, and ``set_env`` can be called later.
-            device: where the networks go.
-            custom_objects: the same as ``changes``, for stable-baselines3's sake.
-            print_system_info: as in stable-baselines3.
-            force_reset: as in stable-baselines3; running episodes are no part of the file, so it is always so.
-            trusted: your own classes, functions or modules that the file may name (drifts, policies, schedules).
-            changes: constructor arguments that replace those in the file.
-
-        Raises:
-            ModelFileError: the file is damaged, foreign, of another class, or names what is not trusted.
-            ConfigurationError: the environment's team is another one.
-        """
-        if print_system_info:
-            get_system_info()
-        return load_model(cls, path, env, device, trusted, {**(custom_objects or {}), **changes})
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything that belongs to this run: networks, draws, sampler, environments; nothing global.
