@@ -8,7 +8,9 @@ from typing import Any
 _HOME = {
     "IdentityTeam": "masoft.testing.games",
     "check_algorithm": "masoft.testing.algorithm_checks",
+    "check_drift": "masoft.testing.check_drift",
     "check_env": "masoft.testing.env_checks",
+    "check_neighborhood": "masoft.testing.check_neighborhood",
 }
 
 __all__ = [*sorted(_HOME)]
