@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import to_environment
-from masoft.functional.rows import PolicyRows
-from masoft.networks.recurrent import Sequences
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
-from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
-from masoft.spec import ACTION_MASK
+from masoft.policies.on_policy_team import OnPolicyTeamPolicy
+from masoft.policies.recurrent import Memories, RecurrentPolicy
 
 
-class RnnTeamPolicy(OnPolicyTeamPolicy):
+class RnnTeamPolicy(OnPolicyTeamPolicy, RecurrentPolicy):
     """Actors and critic with one GRU layer each behind their hidden layers.
 
     Args:
@@ -40,125 +35,3 @@ class RnnTeamPolicy(OnPolicyTeamPolicy):
         self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, Memories]:
         return self._act(obs, memories, starts, False, generator)
-
-    def predict(  # type: ignore[override]
-        self,
-        observation: Mapping[str, Any],
-        state: Any = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: Mapping[str, np.ndarray] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Any:
-        """Actions and the new hidden state, as in sb3-contrib: pass the state on, and say where episodes start.
-
-        Args:
-            observation: what the joint environment gives, or one entry an agent; single or batched.
-            state: what the last call returned; None: nothing has been seen yet.
-            episode_start: (n,) booleans, true where an episode starts; None: nowhere.
-            deterministic: use each policy's mode.
-            action_masks: by agent, true where a choice is legal; only for the dict form.
-            generator: source of the draws; None: PyTorch's own.
-
-        Returns:
-            ``(joint actions, state)`` for a team observation, ``(dict of actions, state)`` for a dict of agents. The
-            state is a tuple of arrays (n, hidden_size), one an agent; in the dict form a dict of such arrays.
-
-        Raises:
-            ConfigurationError: an unknown agent, an observation of the wrong shape, a mask without a legal choice.
-        """
-        self.set_training_mode(False)
-        if not is_team_observation(observation):
-            return self._predict_by_agent(
-                observation, state or {}, episode_start, deterministic, action_masks or {}, generator
-            )
-        batched, is_single = agent_observations(self.team, observation)
-        n = len(batched[self.team.names[0]])
-        if state is not None and len(state) != self.team.n_agents:
-            must = f"the tuple of {self.team.n_agents} arrays that the last call returned, or None"
-            raise ConfigurationError(explain("The state", must, state))
-        memories = tuple(self._memory(part, n) for part in state or ())
-        stored, memories = self._act(batched, memories, _flags(episode_start, n), deterministic, generator)
-        joint = to_environment(self.team, stored)
-        return (joint[0] if is_single else joint), tuple(part.cpu().numpy() for part in memories)
-
-    @torch.no_grad()
-    def _act(
-        self,
-        obs: Mapping[str, np.ndarray],
-        memories: Memories,
-        starts: np.ndarray,
-        deterministic: bool,
-        generator: torch.Generator | None,
-    ) -> tuple[np.ndarray, Memories]:
-        masks = obs.get(ACTION_MASK) if self.team.has_masks else None
-        joint_mask = None if masks is None else torch.as_tensor(masks, device=self.device)
-        parts, remembered = [], []
-        for i, name in enumerate(self.team.names):
-            values = torch.as_tensor(obs[name], device=self.device)
-            mask = None if joint_mask is None else joint_mask[:, self.team.mask_slices[i]]
-            memory = memories[i] if memories else None
-            action, now = self._step(i, values, mask, memory, starts, deterministic, generator)
-            parts.append(action.float())
-            remembered.append(now)
-        return torch.cat(parts, dim=-1).cpu().numpy(), tuple(remembered)
-
-    def _step(
-        self,
-        i: int,
-        observation: Tensor,
-        mask: Tensor | None,
-        memory: Tensor | None,
-        starts: np.ndarray,
-        deterministic: bool,
-        generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Agent i's action (n, size) and what it remembers afterwards (n, hidden_size)."""
-        n = len(observation)
-        if memory is None:
-            memory = torch.zeros(n, self.hidden_size, device=self.device)
-        flags = torch.as_tensor(starts, device=self.device).view(1, n).float()
-        policy: PolicyRows
-        policy, remembered = self.along(i, observation, mask, Sequences(flags, memory))
-        assert remembered is not None
-        return policy.mode() if deterministic else policy.sample(generator), remembered[-1]
-
-    def _memory(self, values: object, n: int) -> Tensor:
-        """What one agent remembers of n environments, as the caller passes it back."""
-        memory = torch.as_tensor(values, dtype=torch.float32, device=self.device)
-        if memory.shape != (n, self.hidden_size):
-            must = f"of shape {(n, self.hidden_size)} for each agent, as the last call returned it"
-            raise ConfigurationError(explain("The state", must, tuple(memory.shape)))
-        return memory
-
-    @torch.no_grad()
-    def _predict_by_agent(
-        self,
-        observation: Mapping[str, Any],
-        state: Mapping[str, np.ndarray],
-        episode_start: np.ndarray | None,
-        deterministic: bool,
-        action_masks: Mapping[str, np.ndarray],
-        generator: torch.Generator | None,
-    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        actions, memories = {}, dict(state)
-        for entry in split_by_agent(self.team, observation, action_masks):
-            values = torch.as_tensor(entry.values, device=self.device)
-            mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
-            n = len(values)
-            memory = self._memory(state[entry.name], n) if entry.name in state else None
-            starts = _flags(episode_start, n)
-            chosen, now = self._step(entry.index, values, mask, memory, starts, deterministic, generator)
-            actions[entry.name] = entry.to_environment(self.team, chosen.cpu().numpy())
-            memories[entry.name] = now.cpu().numpy()
-        return actions, memories
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        arrays = {name: values.cpu().numpy() for name, values in observation.items()}
-        n = len(arrays[self.team.names[0]])
-        return torch.as_tensor(self._act(arrays, (), np.ones(n, bool), deterministic, None)[0])
-
-
-def _flags(episode_start: np.ndarray | None, n: int) -> np.ndarray:
-    """Where episodes start, (n,) booleans."""
-    return np.zeros(n, bool) if episode_start is None else np.resize(np.asarray(episode_start, bool), n)

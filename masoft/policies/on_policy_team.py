@@ -19,11 +19,10 @@ from masoft.networks.value import ValueNet
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.on_policy_actor import OnPolicyActor
+from masoft.policies.recurrent import Memories as Memories
 from masoft.spec import AgentSpec, TeamSpec
 
 Probabilities = Sequence[float] | Mapping[str, Sequence[float]]
-Memories = tuple[Tensor, ...]
-"""What each agent remembers of each environment, (n, hidden_size) an agent; empty without memory."""
 
 
 class OnPolicyTeamPolicy(JointPolicy, ABC):
