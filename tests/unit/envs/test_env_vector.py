@@ -121,6 +121,18 @@ def test_environment_arguments_and_team_reward_pass_through():
     assert vec_env.get_attr("team_reward") == ["mean"]
 
 
+def test_simulators_with_their_own_batching_are_asked_for_it():
+    def batched(n_envs, seed, team_reward, length):
+        return make_vec(Toy, n_envs, seed=seed, team_reward=team_reward, length=length)
+
+    register("mine/batched", Toy, kwargs={"length": 4}, vector_entry_point=batched)
+    vec_env = make_vec("mine/batched", 3, seed=0, team_reward="sum")
+    assert vec_env.num_envs == 3 and vec_env.get_attr("team_reward") == ["sum"] * 3
+    assert vec_env.get_attr("parallel_env")[0].length == 4
+    assert as_vec_env("mine/batched").num_envs == 1
+    assert isinstance(make_vec("mine/batched", 2, backend="dummy").envs[0], Monitor)
+
+
 def test_monitor_files(tmp_path):
     vec_env = make_vec(Toy, 2, monitor_dir=str(tmp_path / "logs"), length=1)
     vec_env.reset()
