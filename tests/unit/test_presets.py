@@ -9,6 +9,7 @@ import pytest
 
 import masoft
 from masoft.errors import ConfigurationError
+from masoft.mirror import Linear
 from masoft.presets import Preset, list_presets, parse, preset
 
 AUTO = "auto"
@@ -59,6 +60,35 @@ HASAC = {
     # Table 18
     "lag/2v2-noweapon": (20, 0.99, 1000, 10, 5e-4, 5e-4, AUTO, 3e-4),
 }  # fmt: skip
+# Tables 5, 7, 8, 9: (rollout threads, gamma, n step, actor lr, critic lr); exploration noise is 0.1 everywhere
+HATD3 = {
+    "mamujoco/Ant-2x4": (10, 0.99, 5, 5e-4, 1e-3),
+    "mamujoco/Ant-4x2": (10, 0.99, 5, 5e-4, 1e-3),
+    "mamujoco/Ant-8x1": (10, 0.99, 5, 5e-4, 1e-3),
+    "mamujoco/HalfCheetah-2x3": (10, 0.99, 10, 5e-4, 1e-3),
+    "mamujoco/HalfCheetah-3x2": (10, 0.99, 10, 5e-4, 1e-3),
+    "mamujoco/HalfCheetah-6x1": (10, 0.99, 10, 5e-4, 1e-3),
+    "mamujoco/Walker2d-2x3": (10, 0.99, 20, 5e-4, 1e-3),
+    "mamujoco/Walker2d-6x1": (10, 0.99, 20, 5e-4, 1e-3),
+    "mamujoco/ManySegmentSwimmer-10x2": (10, 0.99, 10, 5e-4, 1e-3),
+    "mamujoco/HumanoidStandup-17x1": (10, 0.99, 10, 5e-4, 1e-3),
+    **{name: (20, 0.95, 20, 5e-4, 5e-4) for name in HASAC if name.startswith("dexhands")},
+}
+# Tables 12, 19: (linear lr decay, actor/critic lr, ppo/critic epoch, clip param, mini batches, entropy coef);
+# Tables 11, 19: batch size 4000, gamma 0.99, hidden sizes [256, 256]
+HAPPO = {
+    "mamujoco/Ant-2x4": (False, 5e-4, 5, 0.1, 1, 0),
+    "mamujoco/Ant-4x2": (False, 5e-4, 5, 0.1, 1, 0),
+    "mamujoco/Ant-8x1": (False, 5e-4, 5, 0.1, 1, 0),
+    "mamujoco/HalfCheetah-2x3": (False, 5e-4, 15, 0.05, 1, 0.01),
+    "mamujoco/HalfCheetah-3x2": (False, 5e-4, 15, 0.05, 1, 0.01),
+    "mamujoco/HalfCheetah-6x1": (False, 5e-4, 15, 0.05, 1, 0.01),
+    "mamujoco/Walker2d-2x3": (True, 1e-3, 5, 0.05, 2, 0),
+    "mamujoco/Walker2d-6x1": (False, 5e-4, 5, 0.1, 1, 0.01),
+    "mamujoco/ManySegmentSwimmer-10x2": (False, 5e-4, 5, 0.2, 1, 0.01),
+    "mamujoco/HumanoidStandup-17x1": (True, 5e-4, 5, 0.1, 1, 0),
+    "lag/2v2-noweapon": (False, 5e-4, 5, 0.05, 2, 0),
+}
 # Table 1, Section H.2.4
 PRINTED_STEPS = {
     "smac/8m_vs_9m": 1e7, "smac/5m_vs_6m": 1e7, "smac/3s5z": 1e7, "smac/10m_vs_11m": 1e7, "smac/MMM2": 2e7,
@@ -83,6 +113,8 @@ def names(algorithm: str) -> list[str]:
 
 def test_every_task_of_the_paper_is_there_and_no_other() -> None:
     assert sorted(names("HASAC")) == sorted(HASAC)
+    assert sorted(names("HATD3")) == sorted(HATD3)
+    assert sorted(names("HAPPO")) == sorted(names("MAPPO")) == sorted(HAPPO)
 
 
 @pytest.mark.parametrize("name", HASAC)
@@ -98,6 +130,34 @@ def test_hasac_equals_the_tables(name: str) -> None:
     }  # fmt: skip
     discrete = name.startswith(("smac", "football", "lag")) or name.endswith("discrete")
     assert values.get("discrete_gradient") == ("gumbel" if discrete else None)
+
+
+@pytest.mark.parametrize("name", HATD3)
+def test_hatd3_equals_the_tables(name: str) -> None:
+    found = preset("HATD3", name)
+    values = found.parameters
+    rates = values["learning_rate"]
+    row = (found.n_envs, values["gamma"], values["n_steps"], rates["actor"], rates["critic"])
+    assert row == HATD3[name]
+    assert (values["exploration_noise"], values["batch_size"]) == (0.1, 1000)
+    assert (values["target_policy_noise"], values["target_noise_clip"], values["policy_delay"]) == (0.2, 0.5, 2)
+    assert (values["buffer_size"], values["learning_starts"], values["tau"]) == TABLE_4[:3]
+    assert (values["train_freq"], values["gradient_steps"]) == (50, 50)
+    assert values["policy_kwargs"] == preset("HASAC", name).parameters["policy_kwargs"]
+
+
+@pytest.mark.parametrize("name", HAPPO)
+@pytest.mark.parametrize("algorithm", ["HAPPO", "MAPPO"])
+def test_happo_and_mappo_equal_the_tables(algorithm: str, name: str) -> None:
+    found = preset(algorithm, name)
+    values = found.parameters
+    decay, rate, epochs, clip, mini_batches, bonus = HAPPO[name]
+    assert values["learning_rate"] == (Linear(rate, 0.0) if decay else rate)
+    assert (values["n_epochs"], values["n_critic_epochs"], values["clip_range"]) == (epochs, epochs, clip)
+    assert found.n_envs * values["n_steps"] == 4000
+    assert 4000 / values["batch_size"] == 4000 / values["critic_batch_size"] == mini_batches
+    assert (values["ent_coef"], values["soft_advantage"], values["gamma"]) == (bonus, False, 0.99)
+    assert (values["policy"], values["policy_kwargs"]["net_arch"]) == ("MlpPolicy", [256, 256])
 
 
 @pytest.mark.parametrize("name", PRINTED_STEPS)
@@ -131,6 +191,8 @@ def test_reference_variants_differ_where_its_configurations_do() -> None:
     cheetah = preset("HASAC", "mamujoco/HalfCheetah-2x3", variant="reference")
     assert cheetah.parameters == preset("HASAC", "mamujoco/HalfCheetah-2x3").parameters
     slow = ("ShadowHandDoorOpenOutward", "ShadowHandLiftUnderarm", "ShadowHandCatchOver2Underarm")
+    assert preset("HAPPO", "mamujoco/Ant-4x2@reference").parameters["policy_kwargs"]["net_arch"] == [128, 128, 128]
+    assert preset("MAPPO", "mamujoco/Ant-4x2@reference").parameters["policy_kwargs"]["share_parameters"]
     for hand in slow:
         assert preset("HASAC", f"dexhands/{hand}@reference").parameters["gamma"] == 0.99
 
