@@ -214,8 +214,8 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         self, i: int, draw: Draw, critic: FrozenCritic, batch: TeamBatch, updated: tuple[int, ...]
     ) -> None:
         """The mirror step of agent i (Definition 2): Eq. 10 plus the drift, within the neighborhood."""
-        drift = self.drift.at(self._current_progress_remaining)
-        neighborhood = self.neighborhood.at(self._current_progress_remaining)
+        drift = self.drift.at(self.progress_remaining)
+        neighborhood = self.neighborhood.at(self.progress_remaining)
         # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
         kept = [] if updated and self.policy.share_parameters else [draw]
         old = self._old_policy(i, batch)
@@ -276,8 +276,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target critic."""
-        source, target = self.policy.critic.parameters(), self.policy.critic_target.parameters()
-        torch._foreach_lerp_(list(target), [weight.detach() for weight in source], self.tau)
+        self.policy.critic_target.follow(self.policy.critic, self.tau)
 
     def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
         """Agent i's reference at the batch's observations; None where neither drift nor neighborhood looks at it."""

@@ -47,6 +47,7 @@ class TeamAlgorithm(SavedAlgorithm):
     """
 
     team: TeamSpec
+    is_learning: bool = False
     policy: JointPolicy
     team_reward: str
     preset_timesteps: int | None = None
@@ -103,7 +104,12 @@ class TeamAlgorithm(SavedAlgorithm):
 
     def learning_rate_of(self, part: str) -> float:
         """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress."""
-        return float(self.lr_schedules[part](self._current_progress_remaining))
+        return float(self.lr_schedules[part](self.progress_remaining))
+
+    @property
+    def progress_remaining(self) -> float:
+        """Share of the training that is left, from 1 to 0 (SB3's own goes below 0 when the last steps overshoot)."""
+        return max(self._current_progress_remaining, 0.0)
 
     def _build_policy(self) -> None:
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
@@ -180,7 +186,11 @@ class TeamAlgorithm(SavedAlgorithm):
             raise ConfigurationError(
                 explain("total_timesteps", "given, since the model was not made by from_preset", total_timesteps)
             )
-        return super().learn(total, *args, **kwargs)
+        self.is_learning = True
+        try:
+            return super().learn(total, *args, **kwargs)
+        finally:
+            self.is_learning = False
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed everything that belongs to this run: networks, draws, sampler, environments; nothing global.
