@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 from torch import Tensor
@@ -77,7 +77,7 @@ class CheckpointFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         data = safetensors.torch.save(dict(tensors))
         name = f"rows-{start}-{stop}-{secrets.token_hex(4)}.safetensors"
-        replace_file(self.path / name, lambda file: file.write(data))
+        replace_file(self.path / name, lambda file: _fill(file, data))
         return Stretch(name, start, stop, len(data), hashlib.sha256(data).hexdigest())
 
     def write_checkpoint(
@@ -159,6 +159,10 @@ def listed_stretches(manifest: Mapping[str, Any]) -> list[Stretch]:
         if not all(isinstance(n, int) and n >= 0 for n in numbers):
             raise ModelFileError(explain("The numbers of a replay file", "whole and >= 0", numbers))
     return stretches
+
+
+def _fill(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
 
 
 def _checksum(path: Path) -> str:

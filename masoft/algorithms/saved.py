@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import get_system_info
 
 from masoft.algorithms.checkpoint import OnDisk, resume, save_checkpoint
 from masoft.algorithms.files import load_model, save_model
+from masoft.algorithms.guard import GradientGuard
 from masoft.algorithms.parts import (
     COUNTERS,
     Attributes,
@@ -24,13 +25,24 @@ from masoft.algorithms.parts import (
     fill_log,
 )
 from masoft.buffers.stretches import ReplayStretches
+from masoft.spec import TeamSpec
 
 S = TypeVar("S", bound="SavedAlgorithm")
 
 
 class SavedAlgorithm(BaseAlgorithm):
-    """Abstract: lists its state as named parts, and reads and writes them."""
+    """Abstract: lists its state as named parts, and reads and writes them.
 
+    Attributes:
+        on_nan: what happens when a gradient is not finite: ``"raise"`` a `NumericalFault` before the weights are
+            touched, or ``"skip"`` that optimiser's step (at most 100 times in a row).
+        n_skipped: optimiser steps skipped so far.
+    """
+
+    on_nan: str = "raise"
+    n_skipped: int = 0
+    team: TeamSpec
+    _guard: GradientGuard | None = None
     _run_id: str | None = None
     _on_disk: OnDisk | None = None
     _pending_log: Mapping[str, Any] | None = None
@@ -164,6 +176,9 @@ class SavedAlgorithm(BaseAlgorithm):
         progress_bar: bool = False,
     ) -> tuple[int, Any]:
         ready = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        if self._guard is not None:
+            self._guard.remove()
+        self._guard = GradientGuard(self)
         if self._pending_log is not None:
             fill_log(self.logger, self._pending_log)
             self._pending_log = None

@@ -1,0 +1,91 @@
+"""Stops at gradients that are no numbers before they reach the weights, and says whose they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from masoft.algorithms.parts import StatePart
+from masoft.errors import NumericalFault, explain
+
+MOST_SKIPPED = 100
+"""So many steps in a row of one optimiser are skipped; then the run is beyond repair."""
+
+
+class GradientGuard:
+    """Looks at all gradients of all optimisers right before they are used.
+
+    With ``on_nan="raise"`` a bad one raises; with ``"skip"`` that optimiser's step is left out and counted.
+
+    Args:
+        model: the algorithm.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        parts = model.state_parts()
+        self._names = _parameter_names(parts)
+        self._owners = _owners(model, parts)
+        self._in_a_row = dict.fromkeys(self._owners, 0)
+        optimizers = {name: part for name, part in parts.items() if isinstance(part, Optimizer)}
+        self._keys = {id(optimizer): name for name, optimizer in optimizers.items()}
+        self._handles = [optimizer.register_step_pre_hook(self._check) for optimizer in optimizers.values()]
+
+    def remove(self) -> None:
+        """Look no more."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _check(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return
+        grads: list[Tensor] = [p.grad for p in parameters]
+        key = self._keys[id(optimizer)]
+        # One number for all; a finite gradient can overflow it, so what looks bad is looked at closely.
+        if math.isfinite(float(torch.stack(torch._foreach_norm(grads)).sum())):
+            self._in_a_row[key] = 0
+            return
+        bad = next((p for p in parameters if not bool(p.grad.isfinite().all())), None)
+        if bad is None:
+            return
+        self._in_a_row[key] += 1
+        if self._model.on_nan == "raise" or self._in_a_row[key] > MOST_SKIPPED:
+            raise self._fault(key, bad)
+        for parameter in parameters:
+            parameter.grad = None
+        self._model.n_skipped += 1
+        self._model.logger.record("train/skipped_steps", self._model.n_skipped)
+
+    def _fault(self, key: str, parameter: Tensor) -> NumericalFault:
+        assert parameter.grad is not None
+        name = self._names.get(id(parameter), key)
+        wrong = int((~parameter.grad.isfinite()).sum())
+        model = self._model
+        which = f"The gradient of {name}{self._owners[key]} at step {model.num_timesteps}, update {model._n_updates}"
+        got = f"NaN or infinity in {wrong} of {parameter.grad.numel()} entries"
+        if self._in_a_row[key] > 1:
+            got += f", {self._in_a_row[key]} times in a row"
+        cure = "The weights are as they were. Lower the learning rate, normalise the rewards, or set on_nan='skip'."
+        return NumericalFault(explain(which, "finite", got, cure))
+
+
+def _parameter_names(parts: Mapping[str, StatePart]) -> dict[int, str]:
+    """Dotted names of all parameters by identity."""
+    modules = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+    return {id(p): f"{part}.{name}" for part, module in modules.items() for name, p in module.named_parameters()}
+
+
+def _owners(model: Any, parts: Mapping[str, StatePart]) -> dict[str, str]:
+    """Whose gradients an optimiser holds, in words, by the optimiser's name."""
+    by_agent = getattr(model.policy, "actor_optimizers", ())
+    owners = {}
+    for name, part in parts.items():
+        agents = [a for a, optimizer in zip(model.team.names, by_agent, strict=False) if optimizer is part]
+        owners[name] = f" ({', '.join(f'agent {agent!r}' for agent in agents)})" if agents else ""
+    return owners
