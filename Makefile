@@ -54,7 +54,7 @@ fast: .venv/full.stamp
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" $(FAST)
 
 docs: .venv/full.stamp
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/full.stamp
 	$(BIN)/python -m benchmarks
