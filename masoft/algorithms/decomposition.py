@@ -10,15 +10,19 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
 from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate
+from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.functional.soft import active_mean, soft_target
 from masoft.policies.exploration import epsilon_at, noisy_actions
-from masoft.policies.value import MlpValuePolicy, ValueTeamPolicy
+from masoft.policies.recurrent import Memories
+from masoft.policies.value import MlpValuePolicy, RnnValuePolicy, ValueTeamPolicy
 from masoft.spec import ACTION_MASK
 from masoft.validation import Callable as IsCallable
 from masoft.validation import Integer, Nothing, Real
@@ -31,9 +35,12 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     policy: ValueTeamPolicy  # type: ignore[assignment]
     policy_base: ClassVar[type[BasePolicy]] = ValueTeamPolicy  # type: ignore[type-abstract]
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
-        ("MlpPolicy", "CnnPolicy", "MultiInputPolicy"), MlpValuePolicy
-    )
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpValuePolicy,
+        "CnnPolicy": MlpValuePolicy,
+        "MultiInputPolicy": MlpValuePolicy,
+        "RnnPolicy": RnnValuePolicy,
+    }
     action_kinds = CATEGORICAL
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("critic",)
     constraints = {
@@ -103,14 +110,23 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._metrics = Metrics()
+        self._memories: Memories = ()
+        self._starts = np.ones(self.n_envs, bool)
+
+    def _build_buffer(self) -> None:
+        super()._build_buffer()
+        is_recurrent = issubclass(self.policy_class, RnnValuePolicy)
+        self._episodes = EpisodeSampler(self.replay_buffer) if is_recurrent else None
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Fit the mixture of chosen utilities to its one-step target, then move the targets."""
         self.policy.set_training_mode(True)
         self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+        if self._episodes is not None and self._episodes.n_episodes() == 0:
+            return
         for _ in range(gradient_steps):
-            batch = self.sample_batch(batch_size)
-            self._fit(*self._value_and_target(batch))
+            batch, n, valid = self._draw(batch_size)
+            self._fit(*self._value_and_target(batch, n), valid)
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
                 self._update_targets()
@@ -119,14 +135,22 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
         self._metrics.record(self.logger)
 
-    def _value_and_target(self, batch: TeamBatch) -> tuple[Tensor, Tensor]:
+    def _draw(self, batch_size: int) -> tuple[TeamBatch, int, Tensor | None]:
+        """Transitions, or whole episodes where agents have a memory: how many of these, and which rows are steps."""
+        if self._episodes is None:
+            return self.sample_batch(batch_size), batch_size, None
+        wrapper = self._vec_normalize_env
+        drawn = self._episodes.sample(batch_size, None if wrapper is None else VecNormalizer(wrapper))
+        return drawn.steps, drawn.n, drawn.valid
+
+    def _value_and_target(self, batch: TeamBatch, n: int) -> tuple[Tensor, Tensor]:
         """``Q_tot`` of the actions taken, and ``R + gamma^k Q_tot'`` of those that the utilities choose next."""
         chosen, best = [], []
         for i, where in enumerate(self.team.action_slices):
-            now, following = self.policy.now_and_next(i, batch)
+            now, following = self.policy.now_and_next(i, batch, n)
             chosen.append(now.value_of(batch.actions[:, where]))
             with torch.no_grad():
-                _, valued = self.policy.now_and_next(i, batch, of_target=True)
+                _, valued = self.policy.now_and_next(i, batch, n, of_target=True)
                 best.append(valued.value_of(following.mode()))
         value = self.policy.mixer(_of_present(chosen, batch.active), batch.state)
         with torch.no_grad():
@@ -162,8 +186,27 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Greedy actions; each agent acts uniformly now and then."""
-        actions = self.policy.act(obs)
+        actions, self._memories = self.policy.greedy(obs, self._memories, self._starts)
         return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.policy.hidden_size and self.num_timesteps < learning_starts:
+            assert isinstance(self._last_obs, dict)
+            _, self._memories = self.policy.greedy(self._last_obs, self._memories, self._starts)  # it sees all steps
+        return super()._sample_action(learning_starts, action_noise, n_envs)
+
+    def _store_transition(self, replay_buffer: Any, buffer_action: np.ndarray, new_obs: Any, *rest: Any) -> None:
+        super()._store_transition(replay_buffer, buffer_action, new_obs, *rest)
+        self._starts = rest[1]
+
+    def _setup_learn(
+        self, total_timesteps: int, callback: MaybeCallback = None, reset_num_timesteps: bool = True, *rest: Any
+    ) -> tuple[int, Any]:
+        if reset_num_timesteps or self._last_obs is None:
+            self._starts = np.ones(self.n_envs, bool)
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, *rest)
 
 
 def _of_present(utilities: list[Tensor], active: Tensor | None) -> Tensor:
@@ -180,7 +223,8 @@ class QMIX(ValueDecomposition):
     Payoffs that no monotonic mixture can represent, such as ``matrix/non_monotonic``, it misses.
 
     Args:
-        policy: ``"MlpPolicy"``, or a subclass of `ValueTeamPolicy`.
+        policy: ``"MlpPolicy"``; ``"RnnPolicy"`` for agents that remember, which replays whole episodes; or a subclass
+            of `ValueTeamPolicy`.
         env: as for `HASAC`; every agent is Discrete, MultiDiscrete or MultiBinary.
         exploration_initial_eps, exploration_final_eps: share of uniform legal actions of each agent, in [0, 1].
         exploration_fraction: share of training over which the first falls to the second, linearly.
@@ -188,8 +232,9 @@ class QMIX(ValueDecomposition):
         max_grad_norm: longer gradients are scaled down to it; None leaves them.
         learning_rate: step size or schedule.
         tau: share by which the targets move; with 1 they are copied.
-        buffer_size, learning_starts, batch_size, gamma, train_freq, gradient_steps, n_steps, team_reward: as for
-            `HASAC`.
+        batch_size: transitions a gradient step; with ``"RnnPolicy"`` episodes, of which 32 are plenty.
+        n_steps: rewards summed before bootstrapping, 1 to 100; 1 with ``"RnnPolicy"``.
+        buffer_size, learning_starts, gamma, train_freq, gradient_steps, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `ValueTeamPolicy`, for example ``dict(dueling=True, mixing_width=64)``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 

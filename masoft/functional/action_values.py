@@ -46,6 +46,14 @@ class ActionValues:
         """The same; nothing is drawn."""
         return self.mode()
 
+    def detach(self) -> ActionValues:
+        """The same values outside the graph."""
+        return ActionValues(self.values.detach(), self.nvec, self.mask)
+
+    def rows(self, which: slice) -> ActionValues:
+        """The values at some of the states."""
+        return ActionValues(self.values[which], self.nvec, None if self.mask is None else self.mask[which])
+
     def value_of(self, actions: Tensor) -> Tensor:
         """Values of given actions.
 

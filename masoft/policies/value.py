@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
@@ -17,9 +18,11 @@ from masoft.errors import ConfigurationError, explain
 from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.mixers import Mixer, MonotonicMixer, SumMixer
+from masoft.networks.recurrent import Sequences
 from masoft.policies.architecture import activation_class
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
+from masoft.policies.recurrent import Memories, RecurrentPolicy
 from masoft.spec import AgentSpec, TeamSpec
 
 
@@ -77,12 +80,30 @@ class ValueTeamPolicy(JointPolicy, ABC):
         self.critic_optimizer = make(learned, **{"lr": 1e-3, **(optimizer_kwargs or {})})
 
     @abstractmethod
-    def now_and_next(self, i: int, batch: TeamBatch, of_target: bool = False) -> tuple[ActionValues, ActionValues]:
+    def greedy(
+        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
+    ) -> tuple[np.ndarray, Memories]:
+        """Each agent's best action for batched team observations.
+
+        Args:
+            obs: arrays (n, ...).
+            memories: what the agents remember; empty before the first step.
+            starts: (n,), true where an episode starts.
+
+        Returns:
+            (n, action_size), choice numbers; and what the agents remember now.
+        """
+
+    @abstractmethod
+    def now_and_next(
+        self, i: int, batch: TeamBatch, n: int, of_target: bool = False
+    ) -> tuple[ActionValues, ActionValues]:
         """Agent i's action values at the batch's observations and at those that follow.
 
         Args:
             i: the agent.
-            batch: transitions; whole episodes where the agents have a memory, see `EpisodeReplay`.
+            batch: transitions; for agents with a memory, row ``t * n + s`` is step t of episode s.
+            n: number of episodes; without memory of no account.
             of_target: by the target networks.
         """
 
@@ -92,19 +113,71 @@ class ValueTeamPolicy(JointPolicy, ABC):
 
 
 class MlpValuePolicy(ValueTeamPolicy, MemorylessPolicy):
-    """Agents that see what they see now, see `ValueTeamPolicy`."""
+    """Agents that know what they see now, see `ValueTeamPolicy`."""
 
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> ActionValues:
         """Agent i's action values at its observations (batch, *shape); ``masks`` is the joint mask."""
         values: ActionValues = self.actors[i](observation, self._mask(i, masks))
         return values
 
-    def now_and_next(self, i: int, batch: TeamBatch, of_target: bool = False) -> tuple[ActionValues, ActionValues]:
+    def greedy(
+        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
+    ) -> tuple[np.ndarray, Memories]:
+        return self.act(obs, deterministic=True), ()
+
+    def now_and_next(
+        self, i: int, batch: TeamBatch, n: int, of_target: bool = False
+    ) -> tuple[ActionValues, ActionValues]:
         actor = (self.actors_target if of_target else self.actors)[i]
         now = actor(batch.observations[i], self._mask(i, batch.masks))
         with torch.no_grad():
             following = actor(batch.next_observations[i], self._mask(i, batch.next_masks))
         return now, following
+
+
+class RnnValuePolicy(ValueTeamPolicy, RecurrentPolicy):
+    """Agents that remember what they saw earlier in the episode, by one GRU layer behind their hidden layers.
+
+    Args:
+        hidden_size: length of what each agent remembers, >= 1.
+        others: see `ValueTeamPolicy`.
+    """
+
+    def __init__(self, *args: Any, hidden_size: int = 64, **others: Any) -> None:
+        if not isinstance(hidden_size, int) or hidden_size < 1:
+            raise ConfigurationError(explain("hidden_size of the RnnPolicy", "an integer >= 1", hidden_size))
+        # A plain number may be set before nn.Module's constructor; the networks are built in there.
+        self.hidden_size = hidden_size
+        super().__init__(*args, **others)
+
+    def along(
+        self, i: int, observation: Tensor, mask: Tensor | None, sequences: Sequences | None = None
+    ) -> tuple[ActionValues, Tensor | None]:
+        assert sequences is not None
+        actor = self.actors[i]
+        assert isinstance(actor, ActionValueNet)
+        return actor.remember(observation, mask, sequences)
+
+    def greedy(
+        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
+    ) -> tuple[np.ndarray, Memories]:
+        return self._act(obs, memories, starts, True, None)
+
+    def now_and_next(
+        self, i: int, batch: TeamBatch, n: int, of_target: bool = False
+    ) -> tuple[ActionValues, ActionValues]:
+        actor = (self.actors_target if of_target else self.actors)[i]
+        assert isinstance(actor, ActionValueNet)
+        # One walk over all observations of the episodes: the first ones, then each step's successor.
+        observations = torch.cat([batch.observations[i][:n], batch.next_observations[i]])
+        mask = None
+        if batch.masks is not None and batch.next_masks is not None:
+            mask = self._mask(i, torch.cat([batch.masks[:n], batch.next_masks]))
+        starts = torch.zeros(len(observations) // n, n, device=self.device)
+        walked, _ = actor.remember(
+            observations, mask, Sequences(starts, torch.zeros(n, self.hidden_size, device=self.device))
+        )
+        return walked.rows(slice(None, -n)), walked.rows(slice(n, None)).detach()
 
 
 def make_mixer(kind: str, team: TeamSpec, mixing_width: int, hypernet_width: int) -> Mixer:

@@ -124,9 +124,15 @@ def check_actions_lie_in_their_spaces(kit: Kit, model: Algorithm, team: Identity
     observations, infos = team.reset(seed=0)
     masks = {agent: info["action_mask"] for agent, info in infos.items() if info}
     for deterministic in (True, False):
-        for agent, action in model.predict(observations, action_masks=masks, deterministic=deterministic).items():
+        for agent, action in by_agent(model, observations, masks, deterministic).items():
             if not team.action_space(agent).contains(action):
                 kit.fail(f"predict for {agent}", f"inside {team.action_space(agent)}", action)
+
+
+def by_agent(model: Algorithm, observations: Any, masks: Any, deterministic: bool) -> dict[str, Any]:
+    """The dict of actions for a dict of agents; policies with a memory return their state beside it."""
+    answer = model.predict(observations, action_masks=masks, deterministic=deterministic)
+    return answer[0] if isinstance(answer, tuple) else answer
 
 
 def check_parameters(kit: Kit) -> None:
@@ -230,7 +236,7 @@ def check_masks(kit: Kit) -> None:
     observations, infos = env.reset(seed=1)
     masks = {agent: info["action_mask"] for agent, info in infos.items()}
     for k in range(50):
-        actions = model.predict(observations, action_masks=masks, deterministic=k % 2 == 0)
+        actions = by_agent(model, observations, masks, k % 2 == 0)
         taken = [agent for agent, action in actions.items() if not masks[agent][int(action) - 2]]
         if taken:
             kit.fail("predict under a mask", f"a legal choice {masks}", actions)
