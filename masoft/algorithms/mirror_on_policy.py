@@ -192,7 +192,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
 
     def _turn(self, agents: tuple[int, ...], changed: LogRatios) -> Turn:
         """What holds while some agents improve, given how those before them have changed."""
-        drift = self.drift.at(self._current_progress_remaining)
+        drift = self.drift.at(self.progress_remaining)
         if isinstance(drift, JointClipDrift):
             drift = drift.in_turn(len(changed) + len(agents), self.team.n_agents)
         log_ratios = list(changed.values())
@@ -201,7 +201,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
             agents=agents,
             updated=tuple(changed),
             drift=drift,
-            neighborhood=self.neighborhood.at(self._current_progress_remaining),
+            neighborhood=self.neighborhood.at(self.progress_remaining),
             ent_coefs=None if self.ent_coef == 0 else self.temperature.current(),
             advantages=self.experience.advantages if trace is None else self.experience.corrected_advantages(trace),
             joint_ratio=self.correction.joint_ratio(log_ratios, getattr(drift, "clip_range", None)),
@@ -215,7 +215,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
                 weights = self._weights(turn, picked)
                 for group in self._groups(turn.agents):
                     parts = [batch_of(experience, self.policy, i, picked, turn.advantages, weights[i]) for i in group]
-                    result = self._step(group[0], join(parts, layout.length), turn)
+                    result = self._step(group, join(parts, layout.length), turn)
                     self._n_accepted += result.accepted
 
     def _groups(self, agents: tuple[int, ...]) -> list[list[int]]:
@@ -289,7 +289,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         for optimizer in self.policy.actor_optimizers:
             optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
         self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
-        improver = self.improver.at(self._current_progress_remaining)
+        improver = self.improver.at(self.progress_remaining)
         if isinstance(improver, GradientSteps) and improver.max_grad_norm is None:
             improver = replace(improver, max_grad_norm=self.max_grad_norm)
         looks_at_weights = "parameter_change" in self.drift.needs | self.neighborhood.needs
@@ -326,7 +326,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
 
     def _why_nothing_was_accepted(self) -> str:
         """Words for the warning that a whole iteration left every agent where it was."""
-        ball = self.neighborhood.at(self._current_progress_remaining)
+        ball = self.neighborhood.at(self.progress_remaining)
         reason = f"none of the steps tried stayed within {ball}"
         if ball.radius == 0:
             reason = f"a radius of 0 lets nobody move: {ball}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,8 +68,9 @@ class MirrorStep:
     soft_advantage: bool
     before: Mapping[int, Tensor]
 
-    def __call__(self, i: int, batch: AgentBatch, turn: Turn) -> Improvement:
-        """One call of the improver for agent i (and those that share its actor)."""
+    def __call__(self, group: Sequence[int], batch: AgentBatch, turn: Turn) -> Improvement:
+        """One call of the improver for agents with one actor, whose batches stand one after the other."""
+        i = group[0]
         deviation = torch.ones((), device=batch.advantage.device)
         if self.normalize_advantage:
             advantage, deviation = standardise(batch.advantage, batch.active)
@@ -101,7 +102,9 @@ class MirrorStep:
         parameters = list(self.policy.actors[i].parameters())
         optimizer = self.policy.actor_optimizers[i]
         result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
-        self._note(self.policy.team.names[i], result, tried[0][0], tried[0][1], turn)
+        self.metrics.add("policy_loss", result.loss_before)
+        for j in group:
+            self._note(self.policy.team.names[j], result, *tried[0], turn)
         return result
 
     def log_ratio(self, experience: Experience, i: int, picked: Tensor | None = None) -> Tensor:
@@ -137,7 +140,6 @@ class MirrorStep:
     def _note(self, name: str, result: Improvement, last: PolicyChange, entropy: Tensor | None, turn: Turn) -> None:
         """Figures of one step, from the last policy that was looked at."""
         metrics, ratio = self.metrics, last.ratio()
-        metrics.add("policy_loss", result.loss_before)
         metrics.add(f"kl/{name}", last.mean(approximate_kl(ratio)))
         metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
         if turn.clip_range is not None:
