@@ -1,16 +1,19 @@
-"""Joint critics: twin networks over the state and all agents' actions, held as stacked weights.
-
-The two networks of a twin critic are one set of tensors with a leading critic axis, so that each layer is one call.
-"""
+"""Joint critics: independent Q-networks over the state and all agents' actions."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from masoft.networks.mlp import ScalarLinear, mlp
+from masoft.networks.smallest import has_written_out_gradient, smallest_value
+
+CHUNK_BYTES = 2**20
+"""Actions are enumerated in blocks whose hidden layers take about this much: what fits a core's cache."""
 
 
 class JointCritic(nn.Module):
@@ -37,17 +40,10 @@ class JointCritic(nn.Module):
         super().__init__()
         self.state_size = state_size
         self.n_critics = n_critics
-        self.activation = activation_fn()
-        self.layer_norm = layer_norm
-        widths = [*net_arch]
         n_inputs = state_size + action_size
-        self.first_weight = nn.Parameter(_uniform((n_inputs, n_critics * widths[0]), n_inputs))
-        self.first_bias = nn.Parameter(_uniform((n_critics * widths[0],), n_inputs))
-        fans = list(zip(widths, [*widths[1:], 1], strict=True))
-        self.weights = nn.ParameterList([_uniform((n_critics, i, o), i) for i, o in fans])
-        self.biases = nn.ParameterList([_uniform((n_critics, 1, o), i) for i, o in fans])
-        self.gains = nn.ParameterList([torch.ones(n_critics, 1, w) for w in widths] if layer_norm else [])
-        self.shifts = nn.ParameterList([torch.zeros(n_critics, 1, w) for w in widths] if layer_norm else [])
+        hidden = [mlp(n_inputs, net_arch, activation_fn, layer_norm=layer_norm) for _ in range(n_critics)]
+        self.networks = nn.ModuleList([nn.Sequential(*layers, ScalarLinear(net_arch[-1])) for layers in hidden])
+        self._weights = tuple(self.parameters())
 
     def forward(self, state: Tensor, actions: Tensor) -> Tensor:
         """Q-values of each network.
@@ -59,32 +55,24 @@ class JointCritic(nn.Module):
         Returns:
             (n_critics, batch).
         """
-        return self.after_first_layer(self.first_layer(torch.cat([state, actions], dim=-1)))
-
-    def first_layer(self, inputs: Tensor) -> Tensor:
-        """The first linear layer of all networks side by side: (batch, inputs) to (batch, n_critics * width)."""
-        return torch.addmm(self.first_bias, inputs, self.first_weight)
-
-    def after_first_layer(self, hidden: Tensor) -> Tensor:
-        """Everything above the first linear layer: (batch, n_critics * width) to Q-values (n_critics, batch)."""
-        hidden = hidden.view(hidden.shape[0], self.n_critics, -1).transpose(0, 1)
-        for depth, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if self.layer_norm:
-                hidden = F.layer_norm(hidden, hidden.shape[-1:])
-                hidden = torch.addcmul(self.shifts[depth], hidden, self.gains[depth])
-            hidden = torch.baddbmm(bias, self.activation(hidden), weight)
-        return hidden.squeeze(-1)
+        inputs = torch.cat([state, actions], dim=-1)
+        return torch.stack([network(inputs) for network in self.networks])
 
     def freeze(self, state: Tensor, actions: Tensor) -> FrozenCritic:
         """A view of this critic for the actors' turns, see `FrozenCritic`."""
         return FrozenCritic(self, state, actions)
+
+    @torch.no_grad()
+    def follow(self, critic: JointCritic, share: float) -> None:
+        """Polyak averaging: move each weight by ``share``, in (0, 1], towards that of another critic of this shape."""
+        torch._foreach_lerp_(self._weights, critic._weights, share)
 
 
 class FrozenCritic:
     """A critic whose weights rest while the agents improve one after the other.
 
     The first layer over the state and all agents' current actions is computed once; an agent's turn only adds the
-    difference that its own action makes. Gradients flow to the agent's action alone.
+    difference that its own action makes. Gradients flow to the agent's action alone, through the smaller network.
 
     Args:
         critic: the critic, used without gradients to its weights.
@@ -93,13 +81,17 @@ class FrozenCritic:
     """
 
     def __init__(self, critic: JointCritic, state: Tensor, actions: Tensor) -> None:
-        self._critic = critic
-        self._weights = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-        self._first_weight = critic.first_weight.detach()
+        self._weights = critic._weights
         self._offset = critic.state_size
-        self._actions = actions.detach().clone()
+        self._actions = actions.detach().to(state.dtype, copy=True)
+        networks: list[Any] = [[*network.children()] for network in critic.networks]
+        self._first_weights: list[Tensor] = [network[0].weight.detach() for network in networks]
+        self._layers: list[list[nn.Module]] = [network[1:] for network in networks]
+        # A row goes back through its own network only; on a GPU one would have to wait for how many rows these are.
+        self._is_written_out = state.is_cpu and all(map(has_written_out_gradient, self._layers))
         with torch.no_grad():
-            self._hidden = critic.first_layer(torch.cat([state, self._actions], dim=-1))
+            inputs = torch.cat([state, self._actions], dim=-1)
+            self._hidden: list[Tensor] = [network[0](inputs) for network in networks]
 
     @property
     def actions(self) -> Tensor:
@@ -116,10 +108,14 @@ class FrozenCritic:
         Returns:
             (batch,), differentiable in ``action``.
         """
-        columns = self._columns(where)
-        hidden = torch.addmm(self._hidden, action - self._actions[:, where], columns)
-        return self._above(hidden).amin(dim=0)
+        change = action - self._actions[:, where]
+        if self._is_written_out:
+            return smallest_value(change, self._hidden, self._columns(where), self._layers)
+        with self._resting():
+            hidden = [torch.addmm(h, change, c) for h, c in zip(self._hidden, self._columns(where), strict=True)]
+            return self._smallest(hidden)
 
+    @torch.no_grad()
     def q_of_each(self, where: slice, actions: Tensor) -> Tensor:
         """Smallest Q-value of each of an agent's own actions, the others playing their current ones.
 
@@ -130,32 +126,48 @@ class FrozenCritic:
         Returns:
             (batch, k), without gradient.
         """
-        columns = self._columns(where)
-        with torch.no_grad():
-            rest = self._hidden - self._actions[:, where] @ columns
-            hidden = rest.unsqueeze(1) + (actions.to(rest.dtype) @ columns)
-            return self._critic.after_first_layer(hidden.flatten(0, 1)).amin(dim=0).view(-1, actions.shape[0])
+        pairs = list(zip(self._hidden, self._columns(where), strict=True))
+        rest = [torch.addmm(hidden, self._actions[:, where], columns, alpha=-1) for hidden, columns in pairs]
+        own = [actions.to(columns.dtype) @ columns for _, columns in pairs]
+        n_rows, width = rest[0].shape
+        at_once = max(1, CHUNK_BYTES // (n_rows * width * rest[0].element_size()))
+        found = []
+        for first in range(0, len(actions), at_once):
+            some = [mine[first : first + at_once, None] for mine in own]
+            hidden = [(others + mine).flatten(0, 1) for others, mine in zip(rest, some, strict=True)]
+            found.append(self._smallest(hidden).view(-1, n_rows))
+        return torch.cat(found).t()
 
+    @torch.no_grad()
     def replace(self, where: slice, action: Tensor) -> None:
         """Let one agent's current action be ``action`` (batch, size) from now on."""
-        with torch.no_grad():
-            self._hidden = torch.addmm(self._hidden, action - self._actions[:, where], self._columns(where))
-            self._actions[:, where] = action
+        change = action - self._actions[:, where]
+        for hidden, columns in zip(self._hidden, self._columns(where), strict=True):
+            hidden.addmm_(change, columns)
+        self._actions[:, where] = action
 
-    def _columns(self, where: slice) -> Tensor:
-        return self._first_weight[self._offset + where.start : self._offset + where.stop]
+    def _columns(self, where: slice) -> list[Tensor]:
+        """The first layers' weights of one agent's actions, (size, width) a network."""
+        start, stop = self._offset + where.start, self._offset + where.stop
+        return [weight[:, start:stop].t() for weight in self._first_weights]
 
-    def _above(self, hidden: Tensor) -> Tensor:
-        for weight in self._weights:
+    @contextmanager
+    def _resting(self) -> Iterator[None]:
+        """Keep autograd from the critic's weights."""
+        learning = [weight for weight in self._weights if weight.requires_grad]
+        for weight in learning:
             weight.requires_grad_(False)
         try:
-            return self._critic.after_first_layer(hidden)
+            yield
         finally:
-            for weight in self._weights:
+            for weight in learning:
                 weight.requires_grad_(True)
 
-
-def _uniform(shape: tuple[int, ...], fan_in: int) -> Tensor:
-    """PyTorch's default start of a linear layer: uniform in +-1/sqrt(fan_in)."""
-    bound = 1 / math.sqrt(fan_in)
-    return torch.empty(shape).uniform_(-bound, bound)
+    def _smallest(self, hidden: Iterable[Tensor]) -> Tensor:
+        """The smallest of all networks' values, from what their first linear layers gave."""
+        values = []
+        for inputs, layers in zip(hidden, self._layers, strict=True):
+            for layer in layers:
+                inputs = layer(inputs)
+            values.append(inputs)
+        return torch.stack(values).amin(dim=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 IMAGE_DIMENSIONS = 3
@@ -15,22 +16,45 @@ def mlp(
     net_arch: Sequence[int],
     activation_fn: type[nn.Module] = nn.ReLU,
     final_activation: type[nn.Module] | None = None,
+    layer_norm: bool = False,
 ) -> nn.Sequential:
-    """Hidden layers only: linear, activation, and so on.
+    """Hidden layers only: linear, (LayerNorm,) activation, and so on.
 
     Args:
         n_inputs: length of the input vector.
         net_arch: widths of the hidden layers.
         activation_fn: module after each hidden layer.
         final_activation: module after the last hidden layer instead of ``activation_fn``; None keeps that one.
+        layer_norm: normalise each hidden layer before its activation.
     """
     layers: list[nn.Module] = []
     for depth, width in enumerate(net_arch):
         is_last = depth == len(net_arch) - 1
         activation = final_activation if is_last and final_activation is not None else activation_fn
-        layers += [nn.Linear(n_inputs, width), activation()]
+        norms = [nn.LayerNorm(width)] if layer_norm else []
+        layers += [nn.Linear(n_inputs, width), *norms, make_activation(activation)]
         n_inputs = width
     return nn.Sequential(*layers)
+
+
+def make_activation(activation_fn: type[nn.Module]) -> nn.Module:
+    """An activation module; a ReLU writes over its input, which nothing else of an `mlp` needs."""
+    return nn.ReLU(inplace=True) if activation_fn is nn.ReLU else activation_fn()
+
+
+class ScalarLinear(nn.Linear):
+    """A linear layer with one output: a product with a vector, which is cheaper than one with a thin matrix.
+
+    Args:
+        n_inputs: length of the input vector.
+    """
+
+    def __init__(self, n_inputs: int) -> None:
+        super().__init__(n_inputs, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, n_inputs) to (batch,)."""
+        return torch.addmv(self.bias, inputs, self.weight[0])
 
 
 class ImageEncoder(nn.Module):
@@ -56,7 +80,7 @@ class ImageEncoder(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Encode images (batch, channels, height, width) to (batch, n_features)."""
-        features: Tensor = self.layers(observations.float() * self.scale)
+        features: Tensor = self.layers(_floating(observations) * self.scale)
         return features
 
 
@@ -73,7 +97,7 @@ class VectorEncoder(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Flatten (batch, *shape) to (batch, n_features)."""
-        return observations.flatten(1).float()
+        return _floating(observations.flatten(1))
 
 
 def make_encoder(shape: tuple[int, ...], is_bytes: bool = False) -> ImageEncoder | VectorEncoder:
@@ -86,3 +110,8 @@ def make_encoder(shape: tuple[int, ...], is_bytes: bool = False) -> ImageEncoder
     if len(shape) == IMAGE_DIMENSIONS:
         return ImageEncoder(shape, 1 / 255 if is_bytes else 1.0)
     return VectorEncoder(shape)
+
+
+def _floating(values: Tensor) -> Tensor:
+    """Integers as float32; floating point numbers of any precision stay what they are."""
+    return values if values.is_floating_point() else values.float()
