@@ -3,8 +3,8 @@
     python -m benchmarks.learning --algo hasac --preset mpe/simple_spread_v3-continuous --seed 1 --steps 160000 \
         --out docs/benchmarks/data/spread_hasac_seed1.csv
 
-The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std. Environment steps do not
-count the random warm-up, as in the reference implementation's curves; evaluation time is not counted either.
+The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std. Environment steps count
+the random warm-up; the time of evaluations is not counted.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from masoft.presets import preset
 class Curve(BaseCallback):
     """Evaluates the deterministic team every ``every`` steps and appends a row to a CSV file."""
 
-    def __init__(self, eval_env: Any, path: Path, every: int, episodes: int, warm_up: int) -> None:
+    def __init__(self, eval_env: Any, path: Path, every: int, episodes: int) -> None:
         super().__init__()
-        self.eval_env, self.path, self.every, self.episodes, self.warm_up = eval_env, path, every, episodes, warm_up
+        self.eval_env, self.path, self.every, self.episodes = eval_env, path, every, episodes
         self.next_at = 0
         self.paused_wall = self.paused_cpu = 0.0
 
@@ -42,10 +42,9 @@ class Curve(BaseCallback):
             )
 
     def _on_step(self) -> bool:
-        steps = self.num_timesteps - self.warm_up
-        if steps >= self.next_at:
+        if self.num_timesteps >= self.next_at:
             self.next_at += self.every
-            self._evaluate(steps)
+            self._evaluate(self.num_timesteps)
         return True
 
     def _evaluate(self, steps: int) -> None:
@@ -85,11 +84,8 @@ def main() -> None:
     env = masoft.make_vec(env_id, n_envs=n_envs, seed=options.seed, **env_kwargs)
     eval_env = masoft.make_vec(env_id, n_envs=1, seed=50_000 + options.seed, **env_kwargs)
     model = getattr(masoft, algorithm)("MlpPolicy", env, seed=options.seed, device="cpu", **params)
-    warm_up = getattr(model, "learning_starts", 0)
     print(model, flush=True)
-    model.learn(
-        options.steps + warm_up, callback=Curve(eval_env, options.out, options.every, options.episodes, warm_up)
-    )
+    model.learn(options.steps, callback=Curve(eval_env, options.out, options.every, options.episodes))
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
         loss = (values - target).square().mean(dim=1).sum()
         self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.policy.critic_optimizer.step()
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", values.mean())

@@ -21,7 +21,7 @@ class EstimatorMeta(ABCMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        full = inspect.signature(cls.__init__)
+        full = inspect.signature(cls.__init__)  # type: ignore[misc]
         parts, defaults = getattr(cls, "parts", {}), getattr(cls, "defaults", {})
         kept = [p for name, p in full.parameters.items() if name != "self" and name not in parts]
         kept = [p.replace(default=defaults.get(p.name, p.default)) for p in kept]
@@ -36,7 +36,7 @@ class EstimatorMeta(ABCMeta):
         defaults = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
         parameters = {name: given.get(name, defaults.get(name)) for name in signature.parameters}
         check_parameters(cls.__name__, getattr(cls, "constraints", {}), parameters)
-        estimator = cls.__new__(cls)
+        estimator: Any = cls.__new__(cls)  # type: ignore[call-arg, arg-type]
         estimator._parameters = parameters
         estimator.__init__(**parameters, **getattr(cls, "parts", {}))
         return estimator

@@ -93,8 +93,9 @@ class MEHAML(SoftActorCritic):
         >>> from masoft import MEHAML
         >>> from masoft.mirror import KLBall, KLDrift
         >>> MEHAML("matrix/maxent", drift=KLDrift(0.5), neighborhood=KLBall(0.01), seed=0)
-        MEHAML(env='matrix/maxent', drift=KLDrift(weight=0.5, direction='reverse'), neighborhood=KLBall(radius=0.01, direction='forward', over='mean'), seed=0)
+        MEHAML(env='matrix/maxent', drift=KLDrift(weight=0.5, direction='reverse'),
+               neighborhood=KLBall(radius=0.01, over='mean', direction='forward'), seed=0)
 
     Reference:
         Liu et al., Maximum Entropy Heterogeneous-Agent Reinforcement Learning, ICLR 2024, Section 4.3.
-    """  # noqa: E501 the example's output is one line
+    """

@@ -35,4 +35,5 @@ class VecNormalizer:
         if not self._wrapper.norm_reward:
             return values
         scale = float(self._wrapper.ret_rms.var + self._wrapper.epsilon) ** 0.5
-        return (values / scale).clamp(-self._wrapper.clip_reward, self._wrapper.clip_reward)
+        scaled: Tensor = (values / scale).clamp(-self._wrapper.clip_reward, self._wrapper.clip_reward)
+        return scaled

@@ -27,7 +27,7 @@ from masoft.spec import ACTION_MASK
 from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
 
 
-class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):  # type: ignore[misc]
+class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
     """Abstract: what every off-policy team method shares. A method defines ``train``.
 
     Args:

@@ -142,7 +142,9 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         return parts
 
     def _check_drift_can_run(self) -> None:
-        sampled = [agent.name for agent, choices in zip(self.team.agents, self._choices, strict=True) if choices is None]
+        sampled = [
+            agent.name for agent, choices in zip(self.team.agents, self._choices, strict=True) if choices is None
+        ]
         if "advantage" in self.drift.needs and sampled:
             must = "one that needs no advantage, since the actions of these agents are not enumerated"
             cure = f"Agents: {sampled}. Use KLDrift or SquaredRatioDrift, or the on-policy template HAML."
@@ -190,7 +192,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
         loss = (values - target).square().mean(dim=1).sum()
         self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.policy.critic_optimizer.step()
         self._metrics.add("critic_loss", loss)
 
@@ -210,9 +212,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         policy = self.policy.distribution(i, batch.observations[i], batch.masks)
         return encode_action(self.team.agents[i].action, policy.sample(self.generator))
 
-    def _improve(
-        self, i: int, draw: Draw, critic: FrozenCritic, batch: TeamBatch, updated: tuple[int, ...]
-    ) -> None:
+    def _improve(self, i: int, draw: Draw, critic: FrozenCritic, batch: TeamBatch, updated: tuple[int, ...]) -> None:
         """The mirror step of agent i (Definition 2): Eq. 10 plus the drift, within the neighborhood."""
         drift = self.drift.at(self.progress_remaining)
         neighborhood = self.neighborhood.at(self.progress_remaining)
@@ -244,9 +244,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
                 self._metrics.add(f"kl/{self.team.names[i]}", moved.mean(moved.kl_old_new()))
             self._metrics.add(f"accepted/{self.team.names[i]}", torch.tensor(result.accepted_share))
 
-    def _objective(
-        self, i: int, now: Draw, critic: FrozenCritic, batch: TeamBatch
-    ) -> tuple[Tensor, Tensor | None]:
+    def _objective(self, i: int, now: Draw, critic: FrozenCritic, batch: TeamBatch) -> tuple[Tensor, Tensor | None]:
         """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
         where, choices, ent_coef = self.team.encoded_slices[i], self._choices[i], self._ent_coefs[i]
         active = None if batch.active is None else batch.active[:, i]

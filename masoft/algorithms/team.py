@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -51,7 +52,7 @@ class TeamAlgorithm(SavedAlgorithm):
     policy: JointPolicy
     team_reward: str
     preset_timesteps: int | None = None
-    policy_base: ClassVar[type[BasePolicy]] = BasePolicy
+    policy_base: ClassVar[type[BasePolicy]] = BasePolicy  # type: ignore[type-abstract]
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
 
@@ -96,7 +97,7 @@ class TeamAlgorithm(SavedAlgorithm):
     def _setup_lr_schedule(self) -> None:
         rates = self.learning_rate
         by_part = rates if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
-        self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}  # type: ignore[arg-type]
+        self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}
         missing = [part for part in self.learning_rate_parts if part not in by_part]
         if missing:
             raise ConfigurationError(explain("learning_rate", f"given for {self.learning_rate_parts}", rates))
@@ -174,7 +175,7 @@ class TeamAlgorithm(SavedAlgorithm):
         model.preset_timesteps = found.total_timesteps
         return model
 
-    def learn(self: T, total_timesteps: int | None = None, *args: Any, **kwargs: Any) -> T:  # type: ignore[override]
+    def learn(self: T, total_timesteps: int | None = None, *args: Any, **kwargs: Any) -> T:
         """Train, as stable-baselines3's ``learn``; timesteps count environment steps, not agents.
 
         Args:
@@ -188,7 +189,7 @@ class TeamAlgorithm(SavedAlgorithm):
             )
         self.is_learning = True
         try:
-            return super().learn(total, *args, **kwargs)
+            return super().learn(total, *args, **kwargs)  # type: ignore[safe-super]
         finally:
             self.is_learning = False
 
@@ -248,6 +249,21 @@ class TeamAlgorithm(SavedAlgorithm):
         mean, _ = evaluate_policy(self, vec_env, n_eval_episodes=n_eval_episodes, warn=False)  # type: ignore[arg-type]
         assert isinstance(mean, float)
         return mean
+
+    def export(self, folder: str | Path) -> Path:
+        """Write one ONNX file an agent and a JSON contract, which `masoft.deploy.load` plays without torch.
+
+        Args:
+            folder: where to; made if absent.
+
+        Returns:
+            the folder.
+        """
+        from masoft.deploy.export import export_policy
+
+        self._check_built()
+        export_policy(self.policy, folder, algorithm=type(self).__name__)
+        return Path(folder)
 
     def _check_built(self) -> None:
         if not hasattr(self, "policy"):

@@ -61,10 +61,12 @@ def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:
 def unit_to_box(action: ActionSpec, values: np.ndarray) -> np.ndarray:
     """Entries in [-1, 1] scaled onto the Box's own bounds, float32; never a rounding error outside them."""
     low, high = action.low, action.high
-    return np.clip(low + np.float32(0.5) * (values + 1) * (high - low), low, high)
+    scaled: np.ndarray = np.clip(low + np.float32(0.5) * (values + 1) * (high - low), low, high)
+    return scaled
 
 
 def box_to_unit(action: ActionSpec, values: np.ndarray) -> np.ndarray:
     """Entries in the Box's own bounds scaled to [-1, 1], float32."""
     low, high = action.low, action.high
-    return (2 * (values - low) / (high - low) - 1).astype(np.float32)
+    scaled: np.ndarray = (2 * (values - low) / (high - low) - 1).astype(np.float32)
+    return scaled

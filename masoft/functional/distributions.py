@@ -100,7 +100,7 @@ class Categoricals:
             logits = torch.where(self.mask.bool(), logits, MASKED_LOGIT)
         if len(self.nvec) == 1:
             return F.log_softmax(logits, dim=-1)
-        return torch.cat([F.log_softmax(part, dim=-1) for part in logits.split(self.nvec, dim=-1)], dim=-1)
+        return torch.cat([F.log_softmax(part, dim=-1) for part in torch.split(logits, list(self.nvec), dim=-1)], dim=-1)
 
     @cached_property
     def probs(self) -> Tensor:
@@ -141,7 +141,7 @@ class Categoricals:
         """
         noise = torch.empty_like(self.log_probs).exponential_(generator=generator).log_()
         perturbed = self.log_probs - noise
-        soft = torch.cat([part.softmax(-1) for part in perturbed.split(self.nvec, dim=-1)], dim=-1)
+        soft = torch.cat([part.softmax(-1) for part in torch.split(perturbed, list(self.nvec), dim=-1)], dim=-1)
         hard = one_hot_parts(self._argmax(perturbed.detach()), self.nvec).to(soft.dtype)
         relaxed = hard + soft - soft.detach()
         return relaxed, (relaxed * self.log_probs).sum(-1)
@@ -158,7 +158,7 @@ class Categoricals:
 
     def joint_log_probs(self) -> Tensor:
         """Log-probability of every action of the agent, (batch, prod(nvec)); the last part varies fastest."""
-        parts = self.log_probs.split(self.nvec, dim=-1)
+        parts = torch.split(self.log_probs, list(self.nvec), dim=-1)
         joint = parts[0]
         for part in parts[1:]:
             joint = (joint.unsqueeze(-1) + part.unsqueeze(-2)).flatten(-2)
@@ -167,7 +167,7 @@ class Categoricals:
     def _argmax(self, scores: Tensor) -> Tensor:
         if len(self.nvec) == 1:
             return scores.argmax(-1, keepdim=True)
-        return torch.stack([part.argmax(-1) for part in scores.split(self.nvec, dim=-1)], dim=-1)
+        return torch.stack([part.argmax(-1) for part in torch.split(scores, list(self.nvec), dim=-1)], dim=-1)
 
     def _offsets(self, device: torch.device) -> Tensor:
         starts = [sum(self.nvec[:k]) for k in range(len(self.nvec))]

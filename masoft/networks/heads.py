@@ -85,7 +85,7 @@ def _checked_probabilities(probabilities: Sequence[float], nvec: tuple[int, ...]
     values = torch.as_tensor(probabilities, dtype=torch.float32).reshape(-1)
     is_valid = values.numel() == sum(nvec) and bool((values > 0).all())
     if is_valid:
-        sums = torch.stack([part.sum() for part in values.split(nvec)])
+        sums = torch.stack([part.sum() for part in torch.split(values, list(nvec))])
         is_valid = bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-4))
     if not is_valid:
         must = f"{sum(nvec)} positive numbers that sum to 1 over each categorical part {nvec}"

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from masoft.errors import ConfigurationError, explain, nearest
-from masoft.functional.actions import unit_to_box
 from masoft.spec import RESERVED_KEYS, AgentSpec, TeamSpec
 
 
@@ -35,7 +34,10 @@ class AgentInput:
         action = team.agents[self.index].action
         space = action.space
         if action.is_box:
-            native = unit_to_box(action, actions).reshape(-1, *space.shape).astype(space.dtype)  # type: ignore[misc]
+            from masoft.functional.actions import unit_to_box  # here, since it imports torch
+
+            native = unit_to_box(action, actions).reshape(-1, *space.shape)  # type: ignore[misc]
+            native = (np.rint(native) if space.dtype.kind in "iu" else native).astype(space.dtype)  # type: ignore[union-attr]
         else:
             native = (actions + action.start).reshape(-1, *space.shape).astype(space.dtype)  # type: ignore[misc]
         return native[0] if self.is_single else native
@@ -116,7 +118,7 @@ def _batch(agent: AgentSpec, value: Any) -> tuple[np.ndarray, bool]:
     raise ConfigurationError(explain(f"The observation of agent {agent.name!r}", must, values.shape))
 
 
-def _checked_mask(agent: AgentSpec, mask: object, n: int) -> np.ndarray | None:
+def _checked_mask(agent: AgentSpec, mask: Any, n: int) -> np.ndarray | None:
     """A mask as booleans (n, mask_size) with a legal choice in every part."""
     if mask is None or agent.action.is_box:
         return None

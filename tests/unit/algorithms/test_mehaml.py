@@ -124,9 +124,7 @@ def test_the_log_has_drift_distance_and_acceptance_of_each_agent() -> None:
     model = MEHAML(listener, drift=KLDrift(0.1), neighborhood=KLBall(0.1), **SMALL)
     model.learn(60, callback=recorder, log_interval=10_000)
     for name in ("speaker_0", "listener_0"):
-        assert {f"train/drift/{name}", f"train/kl/{name}", f"train/accepted/{name}"} <= set(
-            model.logger.name_to_value
-        )
+        assert {f"train/drift/{name}", f"train/kl/{name}", f"train/accepted/{name}"} <= set(model.logger.name_to_value)
 
 
 def test_a_user_drift_of_ten_lines_trains() -> None:

@@ -58,9 +58,7 @@ def test_vec_normalize_scales_what_is_drawn_and_keeps_what_is_stored_raw() -> No
     expected = env.normalize_obs({name: stored.observations[i].numpy() for i, name in enumerate(names)})["listener_0"]
     from masoft.algorithms.normalise import VecNormalizer
 
-    drawn = model.replay_buffer.gather(
-        torch.arange(10), torch.zeros(10, dtype=torch.long), VecNormalizer(env)
-    )
+    drawn = model.replay_buffer.gather(torch.arange(10), torch.zeros(10, dtype=torch.long), VecNormalizer(env))
     np.testing.assert_allclose(drawn.observations[1], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(drawn.rewards, env.normalize_reward(stored.rewards.numpy()), rtol=1e-4)
     assert batch.rewards.abs().max() <= env.clip_reward

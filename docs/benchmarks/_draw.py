@@ -1,0 +1,73 @@
+"""Redraw every learning-curve picture of these pages from the tidy data: ``python docs/benchmarks/_draw.py``.
+
+Data files are named ``<task>_<label>_seed<k>.csv`` with the columns that ``benchmarks/learning.py`` writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+HERE = Path(__file__).parent
+TITLES = {
+    "spread": "mpe/simple_spread_v3, continuous, N = 3",
+    "halfcheetah_2x3": "mamujoco/HalfCheetah-2x3",
+}
+LABELS = {
+    "harl": "HARL (reference)",
+    "hasac": "masoft HASAC, paper's settings",
+    "hasac-default": "masoft HASAC, defaults",
+}
+# Okabe and Ito's colours; line styles tell the curves apart without them.
+STYLES = {"harl": ("#000000", "--"), "hasac": ("#0072B2", "-"), "hasac-default": ("#D55E00", "-.")}
+
+
+def load() -> pd.DataFrame:
+    """All curves as one table with the columns task, label, seed and those of the files."""
+    tables = []
+    for path in sorted((HERE / "data").glob("*_seed*.csv")):
+        stem, seed = path.stem.rsplit("_seed", 1)
+        task, label = stem.rsplit("_", 1)
+        tables.append(pd.read_csv(path).assign(task=task, label=label, seed=int(seed)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def draw(task: str, curves: pd.DataFrame) -> Path:
+    """Returns against environment steps and against CPU seconds, one line a seed."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    for panel, (column, name) in zip(
+        panels, {"env_steps": "thousand environment steps", "cpu_s": "CPU seconds (training only)"}.items(), strict=True
+    ):
+        for (label, _), curve in curves.groupby(["label", "seed"]):
+            colour, line = STYLES.get(label, ("#009E73", ":"))
+            panel.plot(
+                curve[column] / (1000 if column == "env_steps" else 1),
+                curve["eval_return_mean"],
+                color=colour,
+                linestyle=line,
+                label=LABELS.get(label, label),
+            )
+        panel.set_xlabel(name)
+        panel.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    panels[0].legend(unique.values(), unique.keys(), fontsize=8)
+    panels[0].set_ylabel("mean return of the mode actions")
+    figure.suptitle(TITLES[task])
+    figure.tight_layout()
+    out = HERE / "pictures" / f"{task}.png"
+    out.parent.mkdir(exist_ok=True)
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+    return out
+
+
+if __name__ == "__main__":
+    table = load()
+    for name, group in table.groupby("task"):
+        print(draw(str(name), group))
