@@ -7,12 +7,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
 
-.PHONY: demo test check format lint types layers fast docs bench clean
+.PHONY: demo test slow check format lint types layers fast docs bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train two small teams, save, reload, evaluate, draw     make test    every test"
+	@echo "make demo    train two small teams, save, reload, evaluate, draw     make test    every test but the slow"
 	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speed table"
+	@echo "make slow    learning tests, a quarter of an hour"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
 
 $(BIN)/python:
@@ -33,7 +34,10 @@ demo: .venv/core.stamp
 	$(BIN)/masoft demo
 
 test: .venv/full.stamp
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+slow: .venv/full.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 check: lint types layers fast docs
 
