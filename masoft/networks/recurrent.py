@@ -54,8 +54,10 @@ class Memory(nn.Module):
         steps, n = starts.shape
         inputs = features.view(steps, n, -1)
         kept = (1 - starts.to(features.dtype)).unsqueeze(-1)
-        # Between two starts of anybody, all steps are one call.
-        cuts = [0, *((starts[1:] > 0).any(1).nonzero().flatten() + 1).tolist(), steps]
+        # Between two starts of anybody, all steps are one call; a single step needs no look at the data.
+        cuts = [0, steps]
+        if steps > 1:
+            cuts[1:1] = ((starts[1:] > 0).any(1).nonzero().flatten() + 1).tolist()
         pieces = []
         for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
             piece, _ = self.gru(inputs[begin:end], (hidden * kept[begin]).unsqueeze(0).contiguous())

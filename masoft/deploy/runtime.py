@@ -1,0 +1,177 @@
+"""Playing exported actors on onnxruntime. Nothing here imports torch or stable-baselines3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masoft.deploy.contract import ACTION, MASK, MEMORY, NEXT_MEMORY, OBSERVATION, Contract, read_contract
+from masoft.errors import ConfigurationError, MissingDependencyError, ModelFileError, explain, nearest
+from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.spec import ACTION_MASK, TeamSpec
+
+
+class DeployedTeam:
+    """Exported actors of a team, or of some of its agents.
+
+    Args:
+        contract: what the files take and give.
+        sessions: onnxruntime sessions by agent.
+    """
+
+    def __init__(self, contract: Contract, sessions: Mapping[str, Any]) -> None:
+        self.contract = contract
+        self._sessions = dict(sessions)
+
+    @property
+    def team(self) -> TeamSpec:
+        """The team's specification: ``team.team.agents[i].action_space`` and so on."""
+        return self.contract.team
+
+    def predict(
+        self,
+        observation: Mapping[str, Any],
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = True,
+        action_masks: Mapping[str, np.ndarray] | None = None,
+    ) -> Any:
+        """Actions for observations, in the form of the trained model's ``predict``.
+
+        Args:
+            observation: one entry an agent, single or batched (agents that are not asked for may be absent); or a
+                team observation as the joint environment gives it.
+            state: what the last call returned, for agents with a memory; None: nothing has been seen yet.
+            episode_start: (n,) booleans, true where an episode starts and what was remembered is dropped.
+            deterministic: must be true; what is exported is each policy's mode.
+            action_masks: by agent, true where a choice is legal; only for teams with masks.
+
+        Returns:
+            a dict of actions, each in its agent's own space; for a team observation ``(joint actions, state)``; for
+            agents with a memory ``(dict of actions, state)``.
+
+        Raises:
+            ConfigurationError: an unknown agent, a wrong shape, a mask without a legal choice or where none is used,
+                or ``deterministic=False``.
+        """
+        if not deterministic:
+            cure = "Exported actors hold each policy's mode; draw with the trained model."
+            raise ConfigurationError(explain("deterministic", "true", deterministic, cure))
+        if is_team_observation(observation):
+            return self._predict_joint(observation, state, episode_start)
+        self._check_masks(action_masks or {})
+        actions, memories = {}, dict(state or {})
+        for entry in split_by_agent(self.team, observation, action_masks or {}):
+            memory = self._memory(memories.get(entry.name), episode_start, len(entry.values))
+            action, memories[entry.name] = self._run(entry.index, entry.values, entry.mask, memory)
+            # [()] makes a number of a Discrete agent's single action, as numpy's indexing does.
+            actions[entry.name] = action[0][()] if entry.is_single else action
+        return (actions, memories) if self.contract.hidden_size else actions
+
+    def _predict_joint(self, observation: Mapping[str, Any], state: Any, starts: np.ndarray | None) -> Any:
+        batched, is_single = agent_observations(self.team, observation)
+        masks = batched.get(ACTION_MASK) if self.team.has_masks else None
+        parts, memories = [], []
+        for i, agent in enumerate(self.team.agents):
+            values = batched[agent.name]
+            mask = None if masks is None or agent.action.is_box else masks[:, self.team.mask_slices[i]].astype(bool)
+            memory = self._memory(state[i] if state else None, starts, len(values))
+            action, after = self._run(i, values, mask, memory)
+            flat = action.reshape(len(values), -1)
+            parts.append(flat if agent.action.is_box else flat - agent.action.start)
+            memories.append(after)
+        has_box = any(agent.action.is_box for agent in self.team.agents)
+        joint = np.concatenate(parts, axis=-1).astype(np.float32 if has_box else np.int64)
+        return (joint[0] if is_single else joint), tuple(memories) if self.contract.hidden_size else state
+
+    def _run(
+        self, i: int, values: np.ndarray, mask: np.ndarray | None, memory: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Agent i's actions (n, *shape) and what it remembers afterwards (n, hidden_size)."""
+        agent = self.team.agents[i]
+        if agent.name not in self._sessions:
+            cure = f"Loaded: {', '.join(self._sessions)}."
+            raise ConfigurationError(explain("The agent", "one that was loaded", agent.name, cure))
+        ports = self.contract.inputs(agent)
+        feed = {OBSERVATION: np.ascontiguousarray(values, dtype=ports[OBSERVATION][0])}
+        if MASK in ports:
+            feed[MASK] = np.ones((len(values), *ports[MASK][1]), bool) if mask is None else np.ascontiguousarray(mask)
+        if MEMORY not in ports:
+            return self._sessions[agent.name].run([ACTION], feed)[0], memory
+        feed[MEMORY] = memory
+        action, after = self._sessions[agent.name].run([ACTION, NEXT_MEMORY], feed)
+        return action, after
+
+    def _memory(self, values: Any, starts: np.ndarray | None, n: int) -> np.ndarray:
+        """What one agent remembers of n environments, zeros where episodes start."""
+        size = self.contract.hidden_size
+        memory = np.zeros((n, size), np.float32) if values is None else np.asarray(values, np.float32)
+        if memory.shape != (n, size):
+            must = f"of shape {(n, size)} for each agent, as the last call returned it"
+            raise ConfigurationError(explain("The state", must, memory.shape))
+        if starts is None or not size:
+            return memory
+        return np.where(np.resize(np.asarray(starts, bool), n)[:, None], np.float32(0), memory)
+
+    def _check_masks(self, action_masks: Mapping[str, np.ndarray]) -> None:
+        if action_masks and not self.team.has_masks:
+            cure = "Its environment reported no masks when it was trained."
+            raise ConfigurationError(explain("action_masks", "left out for this team", [*action_masks], cure))
+
+    def __repr__(self) -> str:
+        return f"DeployedTeam({self.contract.algorithm or 'a policy'}, agents={[*self._sessions]})"
+
+
+def load(
+    folder: str | Path,
+    agents: Iterable[str] | None = None,
+    *,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    threads: int = 1,
+) -> DeployedTeam:
+    """Load what ``model.export(folder)`` wrote.
+
+    Args:
+        folder: with ``team.json`` in it.
+        agents: names of those that act here, for example the one that this robot is; None: all. Only their files
+            need to be there.
+        providers: onnxruntime's execution providers, best first.
+        threads: CPU threads of each actor; small networks are fastest with one.
+
+    Raises:
+        ModelFileError: the folder holds no contract, or a file is missing or damaged.
+        ConfigurationError: an unknown agent.
+        MissingDependencyError: onnxruntime is not installed.
+
+    Example:
+        ``team = masoft.deploy.load("actors/"); actions = team.predict({"agent_0": observation})``
+    """
+    contract = read_contract(folder)
+    names = contract.team.names if agents is None else tuple(agents)
+    for name in names:
+        if name not in contract.team.names:
+            cure = nearest(name, contract.team.names)
+            raise ConfigurationError(explain("An agent to load", "one of the team's", name, cure))
+    files = dict(zip(contract.team.names, contract.files, strict=True))
+    sessions = {name: _session(Path(folder) / files[name], providers, threads) for name in names}
+    return DeployedTeam(contract, sessions)
+
+
+def _session(path: Path, providers: Sequence[str], threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingDependencyError(
+            "Exported actors run on onnxruntime, which is not installed. pip install onnxruntime"
+        ) from None
+    if not path.is_file():
+        raise ModelFileError(explain("An actor's file", "where its contract says", str(path)))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise ModelFileError(f"{path} cannot be run: {error}") from error
