@@ -19,7 +19,9 @@ FIRST = ["index.md", "first-team.md", "install.md", "command-line.md", "theory.m
 def on_config(config: Any) -> Any:
     """Build the navigation from what lies in the docs folder."""
     docs = Path(config["docs_dir"])
-    shelves = [{title: entries(docs / name, docs)} for name, title in SHELVES.items() if any((docs / name).rglob("*.md"))]
+    shelves = [
+        {title: entries(docs / name, docs)} for name, title in SHELVES.items() if any((docs / name).rglob("*.md"))
+    ]
     config["nav"] = [{"Home": "index.md"}, *shelves]
     return config
 
