@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from masoft.notation import looks_like_part, parse_part
+
+if TYPE_CHECKING:
+    ValueType = click.ParamType[Any]
+    CountType = click.ParamType[int]
+else:  # click before 8.5 has no type arguments
+    ValueType = CountType = click.ParamType
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None, "True": True, "False": False, "None": None}
 
@@ -39,7 +45,7 @@ def parse_value(text: str) -> Any:
     return value
 
 
-class Value(click.ParamType):
+class Value(ValueType):
     """Any plain value; what a parameter really admits is checked by the algorithm's own constraints."""
 
     name = "value"
@@ -48,7 +54,7 @@ class Value(click.ParamType):
         return parse_value(value) if isinstance(value, str) else value
 
 
-class Count(click.ParamType):
+class Count(CountType):
     """A whole number of at least ``low``; ``1e6`` and ``1_000_000`` are accepted."""
 
     name = "number"
