@@ -1,4 +1,4 @@
-"""HAML and its heterogeneous-agent instances: HAPPO, HATRPO and HAA2C."""
+"""HAPPO, HATRPO and HAA2C: agents improve one after the other on joint advantages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from masoft.mirror.improver import GradientSteps, NaturalGradient
 from masoft.mirror.neighborhood import Everywhere, KLBall
 
 
-class HAML(MirrorOnPolicy):
-    """x"""
-
-    parts: ClassVar[dict[str, Any]] = {"clip_range": None, "target_kl": None}
-
-
 class HAPPO(MirrorOnPolicy):
-    """x"""
+    """Heterogeneous-Agent PPO: PPO's clipped step for each agent in turn, on advantages of those before it.
+
+    The template with `ClipDrift`, which makes the surrogate PPO's clipped minimum. Its arguments are those of `HAML`,
+    but for ``drift``, ``neighborhood``, ``correction`` and ``improver``, and:
+
+    Args:
+        clip_range: how far an agent's ratio may leave 1 before it gains nothing more; a number > 0, or a schedule.
+
+    Example:
+        >>> from masoft import HAPPO
+        >>> HAPPO("matrix/maxent", clip_range=0.1, seed=0)
+        HAPPO(env='matrix/maxent', clip_range=0.1, seed=0)
+
+    Reference:
+        Kuba et al., Trust Region Policy Optimisation in Multi-Agent Reinforcement Learning, ICLR 2022.
+    """
 
     parts: ClassVar[dict[str, Any]] = {
         "drift": ClipDrift(),
@@ -30,7 +39,22 @@ class HAPPO(MirrorOnPolicy):
 
 
 class HATRPO(MirrorOnPolicy):
-    """x"""
+    """Heterogeneous-Agent TRPO: a natural gradient step with line search for each agent in turn, inside a KL ball.
+
+    One step on the whole rollout an agent. Its arguments are those of `HAML`, but for ``drift``, ``neighborhood``,
+    ``correction``, ``improver``, ``batch_size`` and ``n_epochs``, and:
+
+    Args:
+        target_kl: radius of the ball: largest mean KL of the old policy from the new one; a number >= 0, or a schedule.
+
+    Example:
+        >>> from masoft import HATRPO
+        >>> HATRPO("matrix/maxent", target_kl=0.02, seed=0)
+        HATRPO(env='matrix/maxent', target_kl=0.02, seed=0)
+
+    Reference:
+        Kuba et al., Trust Region Policy Optimisation in Multi-Agent Reinforcement Learning, ICLR 2022.
+    """
 
     parts: ClassVar[dict[str, Any]] = {
         "drift": NoDrift(),
@@ -41,18 +65,29 @@ class HATRPO(MirrorOnPolicy):
         "batch_size": None,
         "n_epochs": 1,
     }
+    defaults: ClassVar[dict[str, Any]] = {"n_critic_epochs": 10}
 
 
 class HAA2C(MirrorOnPolicy):
-    """x"""
+    """Heterogeneous-Agent A2C: one plain gradient step on the whole rollout for each agent in turn.
+
+    Its arguments are those of `HAML`, but for ``drift``, ``neighborhood``, ``correction``, ``improver``,
+    ``batch_size`` and ``n_epochs``.
+
+    Example:
+        >>> from masoft import HAA2C
+        >>> HAA2C("matrix/maxent", n_steps=64, seed=0)
+        HAA2C(env='matrix/maxent', n_steps=64, seed=0)
+
+    Reference:
+        Zhong et al., Heterogeneous-Agent Reinforcement Learning, JMLR 2024.
+    """
 
     parts: ClassVar[dict[str, Any]] = {
+        **HAPPO.parts,
         "drift": NoDrift(),
-        "neighborhood": Everywhere(),
-        "correction": SequentialRatio(),
-        "improver": GradientSteps(),
         "clip_range": None,
-        "target_kl": None,
         "batch_size": None,
         "n_epochs": 1,
     }
+    defaults: ClassVar[dict[str, Any]] = {"n_critic_epochs": 5, "n_steps": 128, "learning_rate": 1e-3}

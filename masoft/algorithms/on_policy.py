@@ -17,6 +17,8 @@ from torch import Tensor
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.evaluation import Recall, evaluate_rollout
 from masoft.algorithms.experience import Experience
+from masoft.algorithms.parts import StatePart
+from masoft.algorithms.rollout_state import RolloutState
 from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
@@ -146,6 +148,10 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
             if size is not None and size < length:
                 must = f"at least the policy's sequence_length = {length}, so that no minibatch is empty"
                 raise ConfigurationError(explain(name, must, size))
+
+    def run_parts(self) -> dict[str, StatePart]:
+        """Besides what every method's checkpoint holds: memories, and the rollout that is under way."""
+        return {**super().run_parts(), "rollout": RolloutState(self)}
 
     @property
     def batch_size_names(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class SemiGreedy(Order):
         self, n_agents: int, generator: torch.Generator | None = None, improvements: Improvements | None = None
     ) -> tuple[int, ...]:
         ranked = list(Greedy().draw(n_agents, improvements=improvements))
-        order = []
+        order: list[int] = []
         while ranked:
             order.append(ranked.pop(self._place(len(order), len(ranked), generator)))
         return tuple(order)
