@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -44,9 +45,8 @@ class SquashedGaussian:
     def sample_with_log_prob(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """A reparameterised action (batch, size) and its log-density (batch,)."""
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
-        unsquashed = torch.addcmul(self.mean, self.log_std.exp(), noise)
-        terms = noise.square().mul_(-0.5) - self.log_std - _log_tanh_slope(unsquashed)
-        return torch.tanh(unsquashed), terms.sum(-1) - 0.5 * LOG_TWO_PI * self.mean.shape[-1]
+        action, log_prob = _SquashedDraw.apply(self.mean, self.log_std, noise)  # type: ignore[no-untyped-call]
+        return action, log_prob
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of given actions.
@@ -76,6 +76,30 @@ class SquashedGaussian:
         moved = ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
         # expm1 keeps each term >= 0 when the two policies nearly agree.
         return 0.5 * (torch.expm1(-2 * log_ratio) + 2 * log_ratio + moved).sum(-1)
+
+
+class _SquashedDraw(torch.autograd.Function):
+    """``a = tanh(u)`` with ``u = mean + exp(log_std) noise``, and ``log pi(a)``; the gradient is written out.
+
+    With the noise held, ``d log pi / du = 2 a`` and ``d log pi / d log_std = -1`` beside what goes through ``u``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = log_std.exp().mul_(noise)
+        unsquashed = mean + scaled
+        action = unsquashed.tanh()
+        terms = _log_tanh_slope(unsquashed).add_(log_std).addcmul_(noise, noise, value=0.5)
+        ctx.save_for_backward(action, scaled)
+        return action, terms.sum(-1).neg_().sub_(0.5 * LOG_TWO_PI * mean.shape[-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_action: Tensor, of_log_prob: Tensor) -> tuple[Tensor, Tensor, None]:
+        action, scaled = ctx.saved_tensors
+        of_log_prob = of_log_prob.unsqueeze(-1)
+        of_mean = torch.addcmul(of_action, of_action * action, action, value=-1).addcmul_(of_log_prob, action, value=2)
+        return of_mean, (of_mean * scaled).sub_(of_log_prob), None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class AutoTemperature(nn.Module):
         super().__init__()
         self.log_values = nn.Parameter(torch.full_like(targets, math.log(initial)))
         self.register_buffer("targets", targets)
-        self.optimizer = torch.optim.Adam([self.log_values])
+        self.optimizer = torch.optim.Adam([self.log_values], fused=True)
 
     def current(self) -> Tensor:
         """Temperatures, (n_agents + 1,): the agents' own, then the joint one; without gradient."""

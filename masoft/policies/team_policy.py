@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from masoft.functional.distributions import Distribution
 from masoft.networks.critics import JointCritic
+from masoft.networks.optimizer import FusedAdam
 from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
@@ -52,7 +53,7 @@ class TeamPolicy(MemorylessPolicy):
         n_critics: int = 2,
         share_parameters: bool = False,
         initial_action_probabilities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
-        optimizer_class: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: Callable[..., torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space, squash_output=True)
@@ -87,4 +88,3 @@ class TeamPolicy(MemorylessPolicy):
         mask = None if masks is None else masks[:, self.team.mask_slices[i]]
         distribution: Distribution = self.actors[i](observation, mask)
         return distribution
-
