@@ -19,7 +19,7 @@ ALGORITHMS = {
     "HADDPG": "masoft.algorithms.hatd3",
     "MATD3": "masoft.algorithms.hatd3",
     "MADDPG": "masoft.algorithms.hatd3",
-    "HAML": "masoft.algorithms.happo",
+    "HAML": "masoft.algorithms.haml",
     "HAPPO": "masoft.algorithms.happo",
     "HATRPO": "masoft.algorithms.happo",
     "HAA2C": "masoft.algorithms.happo",
@@ -29,6 +29,7 @@ ALGORITHMS = {
     "CoPPO": "masoft.algorithms.mappo",
     "VDN": "masoft.algorithms.decomposition",
     "QMIX": "masoft.algorithms.decomposition",
+    "HAD3QN": "masoft.algorithms.had3qn",
 }
 
 # Public name -> the module that defines it.

@@ -1,0 +1,215 @@
+"""HAD3QN: dueling double Q-learning in which agents choose one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from masoft.algorithms.choices import exact_choices
+from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
+from masoft.algorithms.team import LearningRate
+from masoft.buffers.replay import TeamBatch
+from masoft.errors import ConfigurationError, explain
+from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.soft import active_mean, soft_target
+from masoft.mirror.order import Order, RandomPermutation
+from masoft.networks.critics import FrozenCritic
+from masoft.policies.dueling import DuelingPolicy
+from masoft.policies.exploration import epsilon_at, noisy_actions
+from masoft.spec import ACTION_MASK
+from masoft.validation import Instance, Real
+
+
+class HAD3QN(OffPolicyTeamAlgorithm):
+    """Heterogeneous-Agent Dueling Double DQN: agents learn in turn what a joint critic thinks of each action.
+
+    Agent i's dueling values ``q_i(o_i, .)`` are fitted to ``Q(s, a_new of those before, ., a_old of those after)`` at
+    each of its own actions, and it acts by their maximum. The joint critic's target is double Q-learning:
+    ``R + gamma^k min_j Q_j'(s', argmax q_1, ..., argmax q_n)``.
+
+    Args:
+        policy: ``"MlpPolicy"``, or a subclass of `DuelingPolicy`.
+        env: as for `HASAC`; every agent is Discrete, MultiDiscrete or MultiBinary.
+        order: in which order agents learn; a fresh random permutation by default.
+        exploration_initial_eps, exploration_final_eps: share of uniform legal actions of each agent, in [0, 1].
+        exploration_fraction: share of training over which the first falls to the second, linearly.
+        learning_rate: step size or schedule; or ``dict(actor=, critic=)``.
+        buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, team_reward: as for
+            `HASAC`.
+        policy_kwargs: arguments of `DuelingPolicy`.
+        stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
+
+    Raises:
+        ConfigurationError, SpaceError: an argument or the environment does not fit; raised before any work starts.
+        TypeError: an unknown argument; the message names the nearest one.
+
+    Example:
+        >>> from masoft import HAD3QN
+        >>> model = HAD3QN("matrix/two_step", learning_starts=8, batch_size=8, seed=0).learn(total_timesteps=10)
+        >>> model
+        HAD3QN(env='matrix/two_step', learning_starts=8, batch_size=8, seed=0)
+
+    Reference:
+        Zhong et al., Heterogeneous-Agent Reinforcement Learning, 2024; Wang et al., Dueling Network Architectures for
+        Deep Reinforcement Learning, 2016; van Hasselt et al., Deep Reinforcement Learning with Double Q-learning, 2016.
+    """
+
+    policy: DuelingPolicy  # type: ignore[assignment]
+    policy_base: ClassVar[type[BasePolicy]] = DuelingPolicy
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(DuelingPolicy.policy_names, DuelingPolicy)
+    action_kinds = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+    constraints = {
+        **OffPolicyTeamAlgorithm.constraints,
+        "order": (Instance((Order,), "an update order"),),
+        "exploration_initial_eps": (Real(0, 1),),
+        "exploration_final_eps": (Real(0, 1),),
+        "exploration_fraction": (Real(0, 1),),
+    }
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy] = "MlpPolicy",
+        env: Any = None,
+        *,
+        order: Order = RandomPermutation(),
+        exploration_initial_eps: float = 1.0,
+        exploration_final_eps: float = 0.05,
+        exploration_fraction: float = 0.2,
+        learning_rate: LearningRate = 5e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 1_000,
+        batch_size: int = 256,
+        tau: float = 0.005,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = -1,
+        n_steps: int = 1,
+        team_reward: str = "auto",
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        device: torch.device | str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        if order.needs_improvements:
+            must = "one that needs no expected improvements, since values are fitted here"
+            raise ConfigurationError(explain("order", must, order, "Use RandomPermutation() or FixedOrder()."))
+        self.order = order
+        self.exploration_initial_eps = exploration_initial_eps
+        self.exploration_final_eps = exploration_final_eps
+        self.exploration_fraction = exploration_fraction
+        super().__init__(
+            policy,
+            env,
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            n_steps=n_steps,
+            team_reward=team_reward,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+        )
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._choices = exact_choices(self.team, "exact", self.device)
+        self._metrics = Metrics()
+
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """The joint critic first, then one agent's values after the other, then the target critic."""
+        self._prepare_training()
+        for _ in range(gradient_steps):
+            batch = self.sample_batch(batch_size)
+            self._fit_critics(batch, self._critic_target(batch))
+            actions = [self._greedy(i, batch.observations[i], batch.masks) for i in range(self.team.n_agents)]
+            critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
+            for i in self.order.draw(self.team.n_agents, self.cpu_generator):
+                self._fit_values(i, critic, batch)
+                if self.order.sequential:
+                    critic.replace(self.team.encoded_slices[i], self._greedy(i, batch.observations[i], batch.masks))
+            self._update_targets()
+        self._finish_training(gradient_steps)
+
+    @torch.no_grad()
+    def _critic_target(self, batch: TeamBatch) -> Tensor:
+        """Double Q-learning: the agents' own values choose, the target critic judges, (batch,)."""
+        chosen = [self._greedy(i, batch.next_observations[i], batch.next_masks) for i in range(self.team.n_agents)]
+        next_q = self.policy.critic_target(batch.next_state, torch.cat(chosen, dim=-1)).amin(dim=0)
+        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
+
+    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
+        """One step of all critics on the mean squared Bellman residual."""
+        values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
+        loss = (values - target).square().mean(dim=1).sum()
+        self.policy.critic_optimizer.zero_grad()
+        loss.backward()
+        self.policy.critic_optimizer.step()
+        self._metrics.add("critic_loss", loss)
+        self._metrics.add("q_value", values.mean())
+
+    @torch.no_grad()
+    def _greedy(self, i: int, observation: Tensor, masks: Tensor | None) -> Tensor:
+        """Agent i's best action by its own values, as the critic sees it."""
+        return encode_action(self.team.agents[i].action, self.policy.distribution(i, observation, masks).mode())
+
+    def _fit_values(self, i: int, critic: FrozenCritic, batch: TeamBatch) -> None:
+        """A step of agent i's values towards the critic's, at each of its own legal actions."""
+        choices = self._choices[i]
+        assert choices is not None
+        taught = critic.q_of_each(self.team.encoded_slices[i], choices)
+        own = self.policy.distribution(i, batch.observations[i], batch.masks)
+        errors = (own.values - taught).square()
+        if own.legal is not None:
+            errors = errors * own.legal
+        loss = active_mean(errors.mean(-1), None if batch.active is None else batch.active[:, i])
+        optimizer = self.policy.actor_optimizers[i]
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        self._metrics.add("actor_loss", loss)
+
+    def _update_targets(self) -> None:
+        """Polyak averaging of the target critic."""
+        weights = [weight.detach() for weight in self.policy.critic.parameters()]
+        torch._foreach_lerp_(list(self.policy.critic_target.parameters()), weights, self.tau)
+
+    @property
+    def exploration_rate(self) -> float:
+        """Probability that an agent acts uniformly, at the present progress."""
+        ends = self.exploration_initial_eps, self.exploration_final_eps
+        return epsilon_at(*ends, self.exploration_fraction, self._current_progress_remaining)
+
+    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Greedy actions; each agent acts uniformly now and then."""
+        actions = self.policy.act(obs, deterministic=True)
+        return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
+
+    def _prepare_training(self) -> None:
+        self.policy.set_training_mode(True)
+        for optimizer in self.policy.actor_optimizers:
+            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
+        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+
+    def _finish_training(self, gradient_steps: int) -> None:
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
+        self.logger.record("rollout/exploration_rate", self.exploration_rate)
+        self._metrics.record(self.logger)
