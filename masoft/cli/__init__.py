@@ -15,6 +15,9 @@ from masoft.errors import MasoftError, nearest
 COMMANDS = {
     "train": "masoft.cli.train",
     "evaluate": "masoft.cli.evaluate",
+    "study": "masoft.cli.study",
+    "plot": "masoft.cli.plot",
+    "export": "masoft.cli.export",
     "envs": "masoft.cli.envs",
     "presets": "masoft.cli.presets",
     "doctor": "masoft.cli.doctor",

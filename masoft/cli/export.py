@@ -1,0 +1,31 @@
+"""``masoft export FOLDER``: the actors of a trained run as ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import masoft
+from masoft.cli.output import show_json
+from masoft.cli.run_folder import MODEL, RunSettings
+from masoft.errors import ConfigurationError, explain
+
+
+@click.command(short_help="Write a trained team's actors as ONNX files.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Where to.  [default: FOLDER/actors]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(folder: Path, out: Path | None, as_json: bool) -> None:
+    """Write one ONNX file an agent and team.json; masoft.deploy.load plays them without torch."""
+    settings = RunSettings.load(folder)
+    if settings.algorithm not in masoft.ALGORITHMS:
+        raise ConfigurationError(explain("The run's algorithm", "one of masoft's", settings.algorithm))
+    target = out or folder / "actors"
+    getattr(masoft, settings.algorithm).load(folder / MODEL, device="cpu", verbose=0).export(target)
+    files = sorted(str(path) for path in target.iterdir())
+    if as_json:
+        show_json({"folder": str(target), "files": files})
+        return
+    click.echo(f"Saved {', '.join(files)}")
+    click.echo(f'Next, where only onnxruntime is: masoft.deploy.load("{target}")')

@@ -1,0 +1,81 @@
+"""Results of a study as one tidy table, and what is read off it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from masoft.errors import ConfigurationError, MissingDependencyError, explain
+from masoft.studies.running import CURVE, DONE, SETTINGS, read_index
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = ("algorithm", "environment", "seed", "timesteps", "mean_return", "std_return", "score", "run")
+Scores = dict[str, dict[str, np.ndarray]]
+"""Algorithm -> environment -> one number a seed."""
+
+
+def read_results(folder: str | Path) -> pandas.DataFrame:
+    """All evaluations of the study's finished runs, one a row.
+
+    Returns:
+        the columns `COLUMNS`; ``score`` is the return between the environment's ``scale`` (NaN where it has none).
+
+    Raises:
+        ConfigurationError: the folder holds no study.
+        MissingDependencyError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise MissingDependencyError('Results need pandas. pip install "masoft[studies]"') from None
+    tables = []
+    for key, entry in read_index(folder).items():
+        run = Path(folder) / key
+        if not (run / DONE).exists():
+            continue
+        table: Any = pandas.read_csv(run / CURVE)
+        low, high = entry["scale"] or (np.nan, np.nan)
+        table["score"] = (table["mean_return"] - low) / (high - low)
+        table["seed"] = json.loads((run / SETTINGS).read_text())["seed"]
+        table["algorithm"], table["environment"], table["run"] = entry["algorithm"], entry["environment"], key
+        tables.append(table[list(COLUMNS)])
+    if not tables:
+        return pandas.DataFrame(columns=list(COLUMNS))
+    return pandas.concat(tables, ignore_index=True)
+
+
+def final_scores(results: pandas.DataFrame, column: str = "mean_return") -> Scores:
+    """The last evaluation of each run.
+
+    Args:
+        results: of `read_results`.
+        column: ``"mean_return"``, or ``"score"`` to put environments together.
+
+    Raises:
+        ConfigurationError: ``"score"`` where an environment has no scale.
+    """
+    last = results.sort_values("timesteps").groupby("run", sort=False).tail(1)
+    if last[column].isna().any():
+        which = sorted(set(last[last[column].isna()]["environment"]))
+        cure = "Give it scale = [return that counts as 0, return that counts as 1]."
+        raise ConfigurationError(explain("The environments of the study", f"all with a {column}", which, cure))
+    found: Scores = {}
+    for (algorithm, environment), rows in last.groupby(["algorithm", "environment"], sort=False):
+        found.setdefault(str(algorithm), {})[str(environment)] = rows.sort_values("seed")[column].to_numpy()
+    return found
+
+
+def time_to_threshold(results: pandas.DataFrame, threshold: float, column: str = "mean_return") -> pandas.Series:
+    """Environment steps until a run's evaluation first reached a threshold; NaN where it never did.
+
+    Returns:
+        a series over (algorithm, environment, seed).
+    """
+    index = ["algorithm", "environment", "seed"]
+    reached = results[results[column] >= threshold].groupby(index)["timesteps"].min()
+    return reached.reindex(results.groupby(index).size().index)

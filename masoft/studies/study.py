@@ -1,0 +1,223 @@
+"""What a study consists of: plain records, read from TOML or written in Python."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import masoft
+from masoft.errors import ConfigurationError, explain, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An algorithm with its settings.
+
+    Args:
+        algorithm: name of the class, for example ``"HASAC"``.
+        label: its name in pictures; empty: the algorithm's.
+        parameters: constructor arguments; parts may be text, like ``"KLDrift(0.5)"``.
+        grid: argument -> values to try; each combination becomes a variant of its own.
+    """
+
+    algorithm: str
+    label: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, Any] = field(default_factory=dict)
+
+    def expand(self) -> tuple[Variant, ...]:
+        """One variant for each combination of the grid's values."""
+        label = self.label or self.algorithm
+        found = []
+        for values in itertools.product(*self.grid.values()):
+            chosen = dict(zip(self.grid, values, strict=True))
+            suffix = "".join(f" {name}={value}" for name, value in chosen.items())
+            found.append(Variant(self.algorithm, label + suffix, {**self.parameters, **chosen}))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment.
+
+    Args:
+        env: its id.
+        kwargs: its arguments.
+        label: its name in pictures; empty: the id.
+        scale: returns that count as 0 and 1 where tasks are put together; None: it is shown by itself only.
+    """
+
+    env: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    scale: tuple[float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        """The label, or the id."""
+        return self.label or self.env
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: everything that its result depends on.
+
+    Args:
+        variant, task, seed: what is run where.
+        total_timesteps: environment steps.
+        n_envs: copies of the environment.
+        eval_every: environment steps between evaluations; one more is made at the end.
+        eval_episodes: episodes of an evaluation.
+    """
+
+    variant: Variant
+    task: Task
+    seed: int
+    total_timesteps: int
+    n_envs: int
+    eval_every: int
+    eval_episodes: int
+
+    def settings(self) -> dict[str, Any]:
+        """As plain data, without what only pictures use."""
+        return {
+            "algorithm": self.variant.algorithm,
+            "parameters": dict(self.variant.parameters),
+            "env": self.task.env,
+            "env_kwargs": dict(self.task.kwargs),
+            "seed": self.seed,
+            "total_timesteps": self.total_timesteps,
+            "n_envs": self.n_envs,
+            "eval_every": self.eval_every,
+            "eval_episodes": self.eval_episodes,
+        }
+
+    @property
+    def key(self) -> str:
+        """Name of the run's folder: readable, and different whenever a setting is."""
+        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=repr).encode()).hexdigest()
+        readable = re.sub(r"[^\w.-]+", "-", f"{self.variant.label or self.variant.algorithm}-{self.task.name}")
+        return f"{readable[:80]}-s{self.seed}-{digest[:10]}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Algorithms x environments x seeds.
+
+    Args:
+        algorithms: at least one; a plain name stands for a `Variant` without settings.
+        environments: at least one; a plain id stands for a `Task`.
+        seeds: at least one.
+        total_timesteps: environment steps of each run.
+        n_envs: copies of the environment that are stepped together.
+        eval_every: environment steps between evaluations; None: twenty in all.
+        eval_episodes: episodes of an evaluation.
+
+    Raises:
+        ConfigurationError: an unknown algorithm, an empty list, a number out of range, or two variants of one name.
+
+    Example:
+        >>> from masoft.studies import Study
+        >>> study = Study(["HASAC", "MASAC"], ["matrix/maxent"], seeds=[0, 1, 2], total_timesteps=3_000)
+        >>> len(study.runs)
+        6
+    """
+
+    algorithms: tuple[Variant | str, ...] | list[Variant | str]
+    environments: tuple[Task | str, ...] | list[Task | str]
+    seeds: tuple[int, ...] | list[int]
+    total_timesteps: int
+    n_envs: int = 1
+    eval_every: int | None = None
+    eval_episodes: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("algorithms", "environments", "seeds"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
+                raise ConfigurationError(explain(f"{name} of the study", "a list of one or more", value))
+        for name in ("total_timesteps", "n_envs", "eval_every", "eval_episodes"):
+            value = getattr(self, name)
+            if value is None and name == "eval_every":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(explain(f"{name} of the study", "an integer >= 1", value))
+        for variant in self.variants:
+            if variant.algorithm not in masoft.ALGORITHMS:
+                cure = nearest(variant.algorithm, masoft.ALGORITHMS)
+                raise ConfigurationError(explain("An algorithm of the study", "a known one", variant.algorithm, cure))
+        for what, names in (
+            ("algorithms", [variant.label for variant in self.variants]),
+            ("environments", [task.name for task in self.tasks]),
+        ):
+            if len(set(names)) < len(names):
+                cure = "Give each its own label."
+                raise ConfigurationError(explain(f"The {what} of the study", "of different names", names, cure))
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All algorithms with their grids expanded."""
+        given = (Variant(each) if isinstance(each, str) else each for each in self.algorithms)
+        return tuple(itertools.chain.from_iterable(each.expand() for each in given))
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All environments."""
+        return tuple(Task(each) if isinstance(each, str) else each for each in self.environments)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run; seeds vary slowest, so that an interrupted study has something of everything."""
+        every = self.eval_every or max(self.total_timesteps // 20, 1)
+        rest = (self.total_timesteps, self.n_envs, every, self.eval_episodes)
+        return tuple(
+            Run(variant, task, seed, *rest)
+            for seed, task, variant in itertools.product(self.seeds, self.tasks, self.variants)
+        )
+
+
+def read_study(path: str | Path) -> Study:
+    """A study from TOML; see the how-to page for the form.
+
+    Raises:
+        ConfigurationError: no such file, no TOML, an unknown key, or a study that cannot be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigurationError(explain("The study", "an existing TOML file", str(path)))
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}") from error
+    content["algorithms"] = [_record(Variant, each, f"{path}: algorithms") for each in content.get("algorithms", ())]
+    content["environments"] = [_record(Task, each, f"{path}: environments") for each in content.get("environments", ())]
+    study: Study = _record(Study, content, str(path))
+    return study
+
+
+def _record(kind: Any, values: Any, where: str) -> Any:
+    """A record from a table, its keys checked; a plain string stays one."""
+    if isinstance(values, str) and kind is not Study:
+        return values
+    known = [each.name for each in fields(kind)]
+    for key in values:
+        if key not in known:
+            raise ConfigurationError(explain(f"{where}: the key", "known", key, nearest(key, known)))
+    if isinstance(values.get("scale"), list):
+        values = {**values, "scale": tuple(values["scale"])}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigurationError(f"{where}: {str(error).partition(' ')[2]}.") from error
