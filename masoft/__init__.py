@@ -30,6 +30,7 @@ ALGORITHMS = {
     "VDN": "masoft.algorithms.decomposition",
     "QMIX": "masoft.algorithms.decomposition",
     "HAD3QN": "masoft.algorithms.had3qn",
+    "FOP": "masoft.algorithms.fop",
 }
 
 # Public name -> the module that defines it.

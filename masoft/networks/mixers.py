@@ -74,3 +74,62 @@ def _hypernet(n_inputs: int, n_outputs: int, width: int) -> nn.Module:
     if width == 0:
         return nn.Linear(n_inputs, n_outputs)
     return nn.Sequential(nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, n_outputs))
+
+
+class FactoredMixer(nn.Module):
+    """``Q(s, a) = b(s) + sum_i V_i + sum_i lambda_i(s, a) (Q_i - V_i)``: FOP's joint soft value.
+
+    ``lambda_i > 0`` is the joint temperature over the agent's own, times a learned weight that starts close to 1.
+    Gradients reach ``Q_i`` as if its weight were 1, and the weight through ``Q_i - V_i`` taken as a number; this is
+    how the authors keep the utilities from being scaled away.
+
+    Args:
+        n_agents: number of utilities.
+        state_size: length of the state.
+        action_size: length of the encoded joint action.
+        n_heads: terms of the weight.
+        width: units of the hidden layer of ``b``.
+
+    Reference:
+        Zhang et al., FOP: Factorizing Optimal Joint Policy of Maximum-Entropy Multi-Agent Reinforcement Learning, 2021.
+    """
+
+    def __init__(self, n_agents: int, state_size: int, action_size: int, n_heads: int = 4, width: int = 64) -> None:
+        super().__init__()
+        self.shape = (n_heads, n_agents)
+        self.key = nn.Linear(state_size, n_heads)
+        self.by_state = nn.Linear(state_size, n_heads * n_agents)
+        self.by_action = nn.Linear(state_size + action_size, n_heads * n_agents)
+        self.bias = _hypernet(state_size, 1, width)
+        with torch.no_grad():
+            self.key.weight.zero_()
+            self.key.bias.fill_(4 / n_heads)  # each head's two sigmoids start near a quarter
+
+    def forward(self, utilities: Tensor, soft_values: Tensor, weights: Tensor, state: Tensor) -> Tensor:
+        """Joint soft value.
+
+        Args:
+            utilities: (batch, n_agents), ``Q_i`` of the actions; 0 for an agent that has left.
+            soft_values: (batch, n_agents), ``V_i``; 0 for an agent that has left.
+            weights: (batch, n_agents), ``lambda_i``.
+            state: (batch, state_size).
+
+        Returns:
+            (batch,).
+        """
+        gains = (utilities - soft_values).detach()
+        joint: Tensor = self.bias(state).squeeze(-1) + (utilities + (weights - 1) * gains).sum(-1)
+        return joint
+
+    def weights(self, state: Tensor, actions: Tensor) -> Tensor:
+        """``sum_h |k_h(s)| sigmoid(u_hi(s)) sigmoid(w_hi(s, a))``, (batch, n_agents), positive.
+
+        Args:
+            state: (batch, state_size).
+            actions: (batch, action_size), encoded.
+        """
+        keys = self.key(state).abs().unsqueeze(-1) + 1e-10
+        by_state = torch.sigmoid(self.by_state(state).view(-1, *self.shape))
+        by_action = torch.sigmoid(self.by_action(torch.cat([state, actions], dim=-1)).view(-1, *self.shape))
+        learned: Tensor = (keys * by_state * by_action).sum(1)
+        return learned
