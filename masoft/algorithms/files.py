@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import masoft
 from masoft.algorithms.parts import StatePart
+from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
 from masoft.files.archive import Source
@@ -16,7 +17,6 @@ from masoft.files.limit import AllocationLimit
 from masoft.files.team import team_from_values, team_to_values
 from masoft.files.trust import path_of
 
-FORMAT = 1
 SUFFIX = ".zip"
 WEIGHTS = "weights"
 PACKAGES = ("masoft.algorithms", "masoft.mirror", "masoft.policies", "masoft.networks")
@@ -51,7 +51,8 @@ def load_model(
     archive = read_archive(existing(source))
     decoder = Decoder(archive.members.get(WEIGHTS, {}), Trust(PACKAGES, [*trusted, cls]))
     model = build(cls, archive, decoder, device, changes)
-    load_parts(model.state_parts(), archive.manifest.get("state"), decoder)  # type: ignore[attr-defined]
+    form = archive.manifest["format"]
+    load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form)  # type: ignore[attr-defined]
     if env is not None:
         model.set_env(env)  # type: ignore[attr-defined]
     return model
@@ -75,9 +76,9 @@ def describe(model: Any, kind: str, encoder: Encoder) -> dict[str, Any]:
 def build(cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes: Mapping[str, Any]) -> M:
     """An untrained model with the file's class, parameters and spaces, without an environment."""
     manifest = archive.manifest
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in READABLE:
         cure = "It was written by a later version of masoft: upgrade."
-        raise ModelFileError(explain("The file's format", f"{FORMAT}", manifest.get("format"), cure))
+        raise ModelFileError(explain("The file's format", f"one of {READABLE}", manifest.get("format"), cure))
     found = decoder.decode({"class": manifest.get("class")}, "class")
     if not issubclass(found, cls):
         cure = f"Load it with {found.__name__}.load."
@@ -116,7 +117,7 @@ def encode_parts(parts: Mapping[str, StatePart], encoder: Encoder) -> dict[str, 
     return state
 
 
-def load_parts(parts: Mapping[str, StatePart], state: Any, decoder: Decoder) -> None:
+def load_parts(parts: Mapping[str, StatePart], state: Any, decoder: Decoder, form: int = FORMAT) -> None:
     """Give each part its state back.
 
     Raises:
@@ -127,8 +128,10 @@ def load_parts(parts: Mapping[str, StatePart], state: Any, decoder: Decoder) -> 
         raise ModelFileError(explain("The parts in the file", f"{sorted(parts)}", got))
     for name, part in parts.items():
         value = decoder.decode(state[name], name)
+        if is_outdated(form, name):
+            continue
         try:
-            part.load_state_dict(value)
+            part.load_state_dict(upgraded(form, name, value))
         except MasoftError:
             raise
         except Exception as error:  # every part has its own way of saying that a state is not its own
