@@ -231,9 +231,7 @@ class TeamSpec:
         if not any(agent.action.is_box for agent in self.agents):
             return spaces.MultiDiscrete(nvec)
         low = [a.action.low if a.action.is_box else np.zeros(a.action.size, np.float32) for a in self.agents]
-        high = [
-            a.action.high if a.action.is_box else np.array(a.action.nvec, np.float32) - 1 for a in self.agents
-        ]
+        high = [a.action.high if a.action.is_box else np.array(a.action.nvec, np.float32) - 1 for a in self.agents]
         return spaces.Box(np.concatenate(low), np.concatenate(high), dtype=np.float32)
 
 

@@ -224,7 +224,9 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         else:
             raw_obs, raw_reward = wrapper.get_original_obs(), wrapper.get_original_reward()
             raw_infos = [
-                {**info, "terminal_observation": wrapper.unnormalize_obs(info["terminal_observation"])} if done else info
+                {**info, "terminal_observation": wrapper.unnormalize_obs(info["terminal_observation"])}
+                if done
+                else info
                 for info, done in zip(infos, dones, strict=True)
             ]
             replay_buffer.add(self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos)
