@@ -1,6 +1,6 @@
 """Finite cooperative Markov games, solved exactly: where the paper's theorems are checked to machine precision."""
 
-from masoft.tabular.equilibrium import nash_gap, one_step_gain, qre_residual, quantal_response
+from masoft.tabular.equilibrium import joint_kl, nash_gap, one_step_gain, qre_residual, quantal_response
 from masoft.tabular.evaluate import SoftValues, entropies, evaluate, expect_others, multi_agent_q, soft_bellman
 from masoft.tabular.game import MarkovGame, game_bytes
 from masoft.tabular.mehaml import MirrorResult, haspi, mehaml
@@ -17,6 +17,7 @@ __all__ = [
     "game_bytes",
     "happo",
     "haspi",
+    "joint_kl",
     "mappo",
     "mehaml",
     "multi_agent_q",

@@ -83,6 +83,23 @@ def one_step_gain(game: MarkovGame, policies: Sequence[Array], ent_coef: float, 
     return worst
 
 
+def joint_kl(game: MarkovGame, policies: Sequence[ArrayLike], ent_coef: float, q: Array) -> Array:
+    """``KL(prod_i pi_i || exp(Q / alpha) / Z)`` in each state: what Eq. 9 minimises, (n_states,), nats.
+
+    Args:
+        game: the game.
+        policies: one array an agent.
+        ent_coef: alpha > 0.
+        q: (n_states, A1, ..., An), the soft Q-function of the old joint policy.
+    """
+    checked = game.checked_policies(policies)
+    scores = np.where(game.legal_joint, q / ent_coef, -np.inf).reshape(game.n_states, -1)
+    top = scores.max(-1)
+    log_z = top + np.log(np.exp(scores - top[:, None]).sum(-1))
+    divergence: Array = log_z - entropies(checked).sum(-1) - expect_others(q, checked, ()) / ent_coef
+    return divergence
+
+
 def nash_gap(game: MarkovGame, policies: Sequence[ArrayLike], ent_coef: float = 0.0) -> float:
     """The most that one agent can add to J by changing its own policy alone, exactly; 0 at an equilibrium.
 

@@ -10,20 +10,21 @@ Kinks that are known enter the model as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from masoft.errors import NumericalFault, explain
-from masoft.tabular.bisect import bisect_actions, is_separable
 from masoft.tabular.finite import ILLEGAL, LOG_FLOOR, Slopes, SmoothPart
 from masoft.tabular.game import Array
+from masoft.tabular.kinks import find_kink, without_kink
 from masoft.tabular.penalties import Kink, Pieces
 
 TOLERANCE = 1e-13
-MAX_STEPS = 200
-MAX_DAMPING = 4.0**18
+MAX_STEPS = 500
+MAX_DAMPING = 4.0**12
+MAX_KINKS = 12
 SMALLEST_CURVE = 1e-9
 ENOUGH = 1e-14
 _CEILING = 50.0
@@ -80,22 +81,37 @@ def maximise(problem: Problem, start: Array) -> Array:
         start: log-probabilities to start from.
 
     Raises:
-        NumericalFault: the penalty is neither smooth nor a sum over actions, so that the argmax is out of reach.
+        NumericalFault: the penalty is not convex or not piecewise smooth, so that the argmax is out of reach.
     """
     if not problem.smooth and not problem.kinks and (problem.entropy_weight > 0).all():
         return _boltzmann(problem)
     log_probs, settled = _model_steps(problem, start)
-    if settled:
-        return log_probs
+    for _ in range(MAX_KINKS):
+        if settled:
+            return log_probs
+        easier = _declare_kink(problem, log_probs)
+        if easier is None:
+            break
+        problem = easier
+        log_probs, settled = _model_steps(problem, log_probs)
+    must = "convex in each probability, and twice differentiable but for a few kinks"
+    got = "one whose argmax was not found to 1e-10"
+    raise NumericalFault(explain("A drift or neighborhood in the exact solver", must, got))
 
-    def smooth(log_probs: Array) -> Slopes:
-        return _slopes(problem, log_probs)
 
-    if not is_separable(smooth, log_probs, problem.legal):
-        which = "A drift or neighborhood in the exact solver"
-        must = "twice differentiable, or else a sum over actions such as change.expect_old(...)"
-        raise NumericalFault(explain(which, must, "one that is neither, whose argmax was not found to 1e-10"))
-    return bisect_actions(problem.linear, problem.entropy_weight, problem.kinks, smooth, problem.legal)
+def _declare_kink(problem: Problem, log_probs: Array) -> Problem | None:
+    """The same problem with a kink near the given point declared; None where there is none."""
+    legal = problem.legal
+
+    def smooth(x: Array) -> Slopes:
+        return _slopes(problem, x)
+
+    for reach in (1e-6, 1e-3, 0.3):
+        low = np.where(legal, np.maximum(log_probs - reach, LOG_FLOOR), ILLEGAL)
+        kink = find_kink(smooth, low, np.where(legal, log_probs + reach, ILLEGAL), legal)
+        if kink is not None:
+            return replace(problem, kinks=(*problem.kinks, kink), smooth=(without_kink(smooth, kink),))
+    return None
 
 
 def _boltzmann(problem: Problem) -> Array:

@@ -100,7 +100,7 @@ def _at_old(drift: Drift, case: Case, seed: int) -> None:
 
 def _never_negative(drift: Drift, case: Case, seed: int) -> None:
     """At least zero, near and far."""
-    for size in (NEAR, FAR):
+    for size in (NEAR, FAR, 5 * FAR):
         for k, direction in enumerate(directions(case, seed)):
             value = drift(case.change(case.old + size * direction))
             lowest = float(value.min())

@@ -91,7 +91,7 @@ def _at_old(neighborhood: Neighborhood, case: Case, seed: int) -> None:
 def _distances(neighborhood: Neighborhood, case: Case, seed: int) -> None:
     """Finite, at least zero, and the test of membership."""
     radius = number(neighborhood.radius, "radius")
-    for size in (NEAR, FAR):
+    for size in (0.3 * NEAR, NEAR, 3 * NEAR, 5 * NEAR, FAR):
         for direction in directions(case, seed):
             change = case.change(case.old + size * direction)
             distance = float(neighborhood.distance(change))
