@@ -110,9 +110,7 @@ def performance_profile(
     return tuple(_bootstrap([*scores.values()], above(each), confidence, resamples) for each in thresholds)
 
 
-def _bootstrap(
-    strata: list[np.ndarray], statistic: Callable[..., Any], confidence: float, resamples: int
-) -> Estimate:
+def _bootstrap(strata: list[np.ndarray], statistic: Callable[..., Any], confidence: float, resamples: int) -> Estimate:
     """A statistic of all strata with its percentile interval; the same numbers on each call."""
     strata = [np.asarray(each, float) for each in strata]
     value = float(statistic(*strata, axis=-1))
