@@ -234,8 +234,8 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
             assert old is not None
             return old.change_to(self.policy.distribution(i, batch.observations[i], batch.masks), None, updated)
 
-        parameters = list(self.policy.actors[i].parameters())
         optimizer = self.policy.actor_optimizers[i]
+        parameters = optimizer.param_groups[0]["params"]
         result = self._improver.improve(parameters, loss, change, neighborhood, optimizer)
         self._metrics.add("actor_loss", result.loss_before)
         if old is not None:

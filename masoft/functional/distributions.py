@@ -91,7 +91,7 @@ class _SquashedDraw(torch.autograd.Function):
         action = unsquashed.tanh()
         terms = _log_tanh_slope(unsquashed).add_(log_std).addcmul_(noise, noise, value=0.5)
         ctx.save_for_backward(action, scaled)
-        return action, terms.sum(-1).neg_().sub_(0.5 * LOG_TWO_PI * mean.shape[-1])
+        return action, terms.sum(-1).add_(0.5 * LOG_TWO_PI * mean.shape[-1]).neg_()
 
     @staticmethod
     @once_differentiable
@@ -209,12 +209,11 @@ def one_hot_parts(actions: Tensor, nvec: Sequence[int]) -> Tensor:
         nvec: number of choices of each part.
 
     Returns:
-        (..., sum(nvec)), int64.
+        (..., sum(nvec)), true at each choice.
     """
-    if len(nvec) == 1:
-        return F.one_hot(actions[..., 0].long(), nvec[0])
-    parts = [F.one_hot(actions[..., k].long(), n) for k, n in enumerate(nvec)]
-    return torch.cat(parts, dim=-1)
+    # Comparing needs no look at the largest number, for which a GPU would have to be waited for.
+    parts = [actions[..., k : k + 1] == torch.arange(n, device=actions.device) for k, n in enumerate(nvec)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def enumerate_actions(nvec: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
@@ -225,4 +224,5 @@ def enumerate_actions(nvec: Sequence[int], device: torch.device | str = "cpu") -
 
 def _log_tanh_slope(unsquashed: Tensor) -> Tensor:
     """``log(1 - tanh(u)^2)``, stable for large ``|u|``."""
-    return 2 * (LOG_TWO - unsquashed - F.softplus(-2 * unsquashed))
+    # softplus with beta = -2 is -softplus(-2 u) / 2: one pass instead of two.
+    return torch.sub(unsquashed, F.softplus(unsquashed, beta=-2), alpha=2).add_(-LOG_TWO).mul_(-2)

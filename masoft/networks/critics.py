@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from masoft.networks.mlp import ScalarLinear, mlp
+from masoft.networks.mlp import ScalarLinear, Stack, mlp
 from masoft.networks.smallest import has_written_out_gradient, smallest_value
 
 CHUNK_BYTES = 2**20
@@ -42,7 +42,7 @@ class JointCritic(nn.Module):
         self.n_critics = n_critics
         n_inputs = state_size + action_size
         hidden = [mlp(n_inputs, net_arch, activation_fn, layer_norm=layer_norm) for _ in range(n_critics)]
-        self.networks = nn.ModuleList([nn.Sequential(*layers, ScalarLinear(net_arch[-1])) for layers in hidden])
+        self.networks = nn.ModuleList([Stack(*layers, ScalarLinear(net_arch[-1])) for layers in hidden])
         self._weights = tuple(self.parameters())
 
     def forward(self, state: Tensor, actions: Tensor) -> Tensor:
@@ -168,6 +168,6 @@ class FrozenCritic:
         values = []
         for inputs, layers in zip(hidden, self._layers, strict=True):
             for layer in layers:
-                inputs = layer(inputs)
+                inputs = layer.forward(inputs)
             values.append(inputs)
         return torch.stack(values).amin(dim=0)

@@ -11,13 +11,24 @@ from torch import Tensor, nn
 IMAGE_DIMENSIONS = 3
 
 
+class Stack(nn.Sequential):
+    """Layers one after the other, without what PyTorch does around the call of a module: hooks on single layers."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Pass the inputs through all layers."""
+        for layer in self._modules.values():
+            assert layer is not None
+            inputs = layer.forward(inputs)
+        return inputs
+
+
 def mlp(
     n_inputs: int,
     net_arch: Sequence[int],
     activation_fn: type[nn.Module] = nn.ReLU,
     final_activation: type[nn.Module] | None = None,
     layer_norm: bool = False,
-) -> nn.Sequential:
+) -> Stack:
     """Hidden layers only: linear, (LayerNorm,) activation, and so on.
 
     Args:
@@ -34,7 +45,7 @@ def mlp(
         norms = [nn.LayerNorm(width)] if layer_norm else []
         layers += [nn.Linear(n_inputs, width), *norms, make_activation(activation)]
         n_inputs = width
-    return nn.Sequential(*layers)
+    return Stack(*layers)
 
 
 def make_activation(activation_fn: type[nn.Module]) -> nn.Module:

@@ -72,7 +72,7 @@ class FusedAdam(torch.optim.Adam):
     def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[weight] or self._new_state(weight) for weight in weights]
         counts = [state["step"] for state in states]
-        torch._foreach_add_(counts, torch.ones((), device=counts[0].device))
+        torch._foreach_add_(counts, 1)
         beta1, beta2 = group["betas"]
         torch._fused_adam_(
             weights,

@@ -83,7 +83,7 @@ def _forward(hidden: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, list[
             hidden = hidden.relu_()
             memory.append((hidden,))
         else:
-            hidden = layer(hidden)
+            hidden = layer.forward(hidden)
             memory.append(())
     return hidden, memory
 
