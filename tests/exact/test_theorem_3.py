@@ -48,13 +48,8 @@ NEIGHBORHOODS: list[Neighborhood] = [
     ParameterBall(0.3),
     KLBall(0.05) & TotalVariationBall(0.2, over="max"),
 ]
-# Each part once with the trivial other, and a few mixed pairs: the fast set.
-SOME_PAIRS = [
-    *((drift, Everywhere()) for drift in DRIFTS),
-    *((NoDrift(), neighborhood) for neighborhood in NEIGHBORHOODS[1:]),
-    (ClipDrift(0.2), KLBall(0.05)),
-    (SquaredRatioDrift(0.3), TotalVariationBall(0.15, over="max")),
-]
+# Each part once: the fast set.
+SOME_PAIRS = list(zip(DRIFTS, NEIGHBORHOODS, strict=True))
 
 
 def keeps_its_promises(drawn: Drawn, drift: Drift, neighborhood: Neighborhood) -> None:
