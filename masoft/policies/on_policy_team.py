@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from masoft.functional.rows import PolicyRows
 from masoft.networks.hidden import Architecture
+from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import Sequences
 from masoft.networks.value import ValueNet
 from masoft.policies.architecture import NetArch, activation_class, split_arch
@@ -66,7 +67,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         squash_output: bool = False,
         share_parameters: bool = False,
         initial_action_probabilities: Probabilities | None = None,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space, squash_output=squash_output)
@@ -85,7 +86,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         actors = one_an_agent(team, share_parameters, actor)
         self.actors = nn.ModuleList(actors)
         self.critic = ValueNet(team, critic_input, vf, share_parameters, value_decay)
-        kwargs = dict(optimizer_kwargs or ({"eps": 1e-5} if optimizer_class is torch.optim.Adam else {}))
+        kwargs = dict(optimizer_kwargs or ({"eps": 1e-5} if issubclass(optimizer_class, torch.optim.Adam) else {}))
         make: Any = optimizer_class
         by_actor = {each: make(each.parameters(), lr=1e-3, **kwargs) for each in dict.fromkeys(actors)}
         self.actor_optimizers = tuple(by_actor[each] for each in actors)
