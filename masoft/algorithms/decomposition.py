@@ -16,6 +16,7 @@ from torch import Tensor
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
+from masoft.algorithms.parts import Attributes, StatePart
 from masoft.algorithms.team import LearningRate
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
@@ -112,6 +113,10 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         self._metrics = Metrics()
         self._memories: Memories = ()
         self._starts = np.ones(self.n_envs, bool)
+
+    def run_parts(self) -> dict[str, StatePart]:
+        """As for all, and what recurrent utilities remember of the running episodes."""
+        return {**super().run_parts(), "memories": Attributes(self, ("_memories", "_starts"))}
 
     def _build_buffer(self) -> None:
         super()._build_buffer()

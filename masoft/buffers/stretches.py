@@ -77,9 +77,11 @@ class ReplayStretches:
             raise ConfigurationError(explain("The replay buffer's counts", "possible", (n_added, n_finals)))
         buffer.n_added, buffer.pos, buffer.full = n_added, n_added % buffer.rows, n_added >= buffer.rows
         buffer.generator.set_state(head["generator"])
+        while next(iter(buffer.finals.values())).shape[0] < n_finals:
+            buffer._grow_finals()
         buffer._free_slots = head["free_slots"].tolist()
         buffer.final_slots.fill_(-1)
-        buffer.finals = {name: final.new_empty((n_finals, *final.shape[1:])) for name, final in buffer.finals.items()}
+        buffer._newest = None
 
     def read(self, start: int, stop: int) -> dict[str, Tensor]:
         """Rows ``start`` to ``stop`` - 1, with the observation after the last, and where episodes ended in them."""

@@ -72,6 +72,7 @@ CASES: dict[str, Case] = {
     "HAPPO-recurrent": Case(
         "HAPPO", dict(policy="RnnPolicy", policy_kwargs=dict(net_arch=[16], sequence_length=5), batch_size=None)
     ),
+    "QMIX-recurrent": Case("QMIX", dict(policy="RnnPolicy", train_freq=7, batch_size=4)),
     "HAPPO-normalized": Case("HAPPO", wrap=normalized),
 }
 

@@ -1,4 +1,4 @@
-"""Every algorithm: two halves in two processes give what one run gives: weights, optimisers, buffers, logs, bit by bit."""
+"""Every algorithm: two halves in two processes give what one run gives: weights, optimisers, buffers, logs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from masoft.files import read_archive, write_archive
 from masoft.mirror import Drift, KLBall, KLDrift, PolicyChange
 
 sys.path.append(str(Path(__file__).parents[2] / "faults"))
-from fuzz_files import fuzz  # noqa: E402
+from fuzz_files import fuzz
 
 OLD = Path(__file__).parents[1] / "files" / "data" / "mehaml-format-1.zip"
 SMALL: dict[str, Any] = dict(learning_starts=8, batch_size=8, buffer_size=64, seed=0, device="cpu")
