@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft.buffers.rows import RowStore
 from masoft.buffers.views import apply_view
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
@@ -100,19 +101,30 @@ class TeamReplayBuffer:
         self.full = False
         self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.frames = {
-            name: torch.empty((self.rows, n_envs, *shape), dtype=dtype, device=self.device)
-            for name, (shape, dtype) in frame_layout(team).items()
-        }
+        self._frames = RowStore(frame_layout(team), (self.rows, n_envs), self.device)
+        self._newest: Mapping[str, np.ndarray] | None = None  # the observation that row ``pos`` holds already
         # Successors at episode ends; grows by doubling, slots are reused once their transition is overwritten.
-        self.finals = {name: frame.new_empty((0, *frame.shape[2:])) for name, frame in self.frames.items()}
-        self._free_slots: list[int] = []
+        n_slots = min(64, self.rows * n_envs)
+        self._finals = RowStore(self._frames.layout, (n_slots,), self.device)
+        self._free_slots = [*reversed(range(n_slots))]
         self.actions = torch.empty((self.rows, n_envs, team.action_size), device=self.device)
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
-        self._discount_powers = gamma ** torch.arange(n_steps + 1, device=self.device)
-        self._chain = torch.arange(n_steps, device=self.device)
+        self._steps = torch.arange(n_steps, device=self.device)
+        self._discounts = gamma ** torch.arange(n_steps + 1, device=self.device)
+        # Row k: the weights of the rewards of a return that takes k steps.
+        self._weights = self._discounts[:-1].expand(n_steps + 1, n_steps).tril(-1).contiguous()
+
+    @property
+    def frames(self) -> dict[str, Tensor]:
+        """Observations by entry, (rows, n_envs, *shape)."""
+        return self._frames.views
+
+    @property
+    def finals(self) -> dict[str, Tensor]:
+        """The side store of last observations by entry, (slots, *shape)."""
+        return self._finals.views
 
     def size(self) -> int:
         """Number of transitions that can be drawn."""
@@ -137,7 +149,8 @@ class TeamReplayBuffer:
             dones: (n_envs,), true at an episode's end for any reason.
             infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
         """
-        self._write_frames(self.pos, obs)
+        if obs is not self._newest:
+            self._frames.write(self.pos, obs)
         self.actions[self.pos] = torch.as_tensor(actions)
         self.rewards[self.pos] = torch.as_tensor(rewards)
         self.terminated[self.pos] = False
@@ -151,7 +164,8 @@ class TeamReplayBuffer:
             self.full, self.pos = True, 0
         # The row ahead holds the newest successor, so it can hold no transition of its own.
         self._release_slots(self.pos)
-        self._write_frames(self.pos, next_obs)
+        self._frames.write(self.pos, next_obs)
+        self._newest = next_obs
 
     def cut(self) -> None:
         """End the running episodes here, as by a time limit: the environments are about to be reset unseen."""
@@ -175,41 +189,55 @@ class TeamReplayBuffer:
         """
         if self.size() == 0:
             raise ConfigurationError("The replay buffer is empty: step the environment before sampling.")
-        draw = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
-        rows, envs = draw // self.n_envs, draw % self.n_envs
+        places = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
         if self.full:
-            rows = (rows + self.pos + 1) % self.rows
-        return self.gather(rows, envs, normalizer)
+            places = (places + (self.pos + 1) * self.n_envs) % (self.rows * self.n_envs)
+        return self._gather(places, normalizer)
 
     def gather(self, rows: Tensor, envs: Tensor, normalizer: Normalizer | None = None) -> TeamBatch:
         """The n-step transitions that start at given places, (batch,) each."""
-        chain = (rows.unsqueeze(1) + self._chain) % self.rows
-        columns = envs.unsqueeze(1)
-        ends = (self.final_slots[chain, columns] >= 0) | (chain == (self.pos - 1) % self.rows)
-        # A step counts if no earlier step of the chain ended it.
-        taken = ends.cumsum(1) - ends.to(torch.long) == 0
-        steps = taken.sum(1)
-        rewards = self.rewards[chain, columns]
-        if normalizer is not None:
-            rewards = normalizer.reward(rewards)
-        rewards = (rewards * taken * self._discount_powers[:-1]).sum(1)
-        last = (rows + steps - 1) % self.rows
-        frames = self._seen({name: frame[rows, envs] for name, frame in self.frames.items()}, normalizer)
-        next_frames = self._seen(self._successors(last, envs), normalizer)
+        return self._gather(rows * self.n_envs + envs, normalizer)
+
+    def _gather(self, places: Tensor, normalizer: Normalizer | None) -> TeamBatch:
+        """The same for flat places, row * n_envs + env, (batch,)."""
+        rewards, discounts, last = self._returns(places, normalizer)
+        following = (last + self.n_envs) % (self.rows * self.n_envs)
+        slots = self.final_slots.view(-1).index_select(0, last)
+        frames = self._seen(self._frames.read(places), normalizer)
+        next_frames = self._seen(self._frames.read_or(following, self._finals, slots), normalizer)
         return TeamBatch(
             state=self._state(frames),
             next_state=self._state(next_frames),
             observations=tuple(frames[name] for name in self.team.names),
             next_observations=tuple(next_frames[name] for name in self.team.names),
-            actions=self.actions[rows, envs],
+            actions=self.actions.flatten(0, 1).index_select(0, places),
             rewards=rewards,
-            discounts=self._discount_powers[steps],
-            terminated=self.terminated[last, envs].float(),
+            discounts=discounts,
+            terminated=self.terminated.view(-1).index_select(0, last).float(),
             masks=frames.get(ACTION_MASK),
             next_masks=next_frames.get(ACTION_MASK),
             active=frames[ACTIVE].float() if ACTIVE in frames else None,
             next_active=next_frames[ACTIVE].float() if ACTIVE in next_frames else None,
         )
+
+    def _returns(self, places: Tensor, normalizer: Normalizer | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Discounted sums of rewards, the discounts that follow them, and the places of the last steps taken."""
+        n_places = self.rows * self.n_envs
+        chain = (places.unsqueeze(1) + self._steps * self.n_envs) % n_places
+        rewards = self.rewards.view(-1).index_select(0, chain.view(-1)).view_as(chain)
+        if normalizer is not None:
+            rewards = normalizer.reward(rewards)
+        if self.n_steps == 1:
+            return rewards[:, 0], self._discounts[1].expand(len(places)), places
+        ends = self.final_slots.view(-1).index_select(0, chain.view(-1)).view_as(chain) >= 0
+        until_newest = (self.pos - 1 - places // self.n_envs) % self.rows
+        ends |= until_newest.unsqueeze(1) == self._steps
+        ends[:, -1] = True
+        before_last = ends.byte().argmax(1)  # the first of equals
+        steps = before_last + 1
+        rewards = (rewards * self._weights.index_select(0, steps)).sum(1)
+        last = (places + before_last * self.n_envs) % n_places
+        return rewards, self._discounts.index_select(0, steps), last
 
     def n_bytes_per_transition(self) -> float:
         """Bytes that one stored transition takes, the side store included at its present size."""
@@ -217,16 +245,6 @@ class TeamReplayBuffer:
         total = sum(t.element_size() * t.numel() for t in tensors)
         total += sum(t.element_size() * t.numel() for t in self.finals.values())
         return total / (self.rows * self.n_envs)
-
-    def _successors(self, last: Tensor, envs: Tensor) -> dict[str, Tensor]:
-        slots = self.final_slots[last, envs].long()
-        at_end = slots >= 0
-        following = (last + 1) % self.rows
-        found = {name: frame[following, envs] for name, frame in self.frames.items()}
-        if bool(at_end.any()):
-            for name, values in found.items():
-                values[at_end] = self.finals[name][slots[at_end]]
-        return found
 
     def _seen(self, frames: dict[str, Tensor], normalizer: Normalizer | None) -> dict[str, Tensor]:
         """Stored arrays, completed by the observations that are views of the state, normalised."""
@@ -245,25 +263,18 @@ class TeamReplayBuffer:
             return frames[STATE]
         return torch.cat([frames[name].flatten(1).float() for name in self.team.names], dim=-1)
 
-    def _write_frames(self, row: int, obs: Mapping[str, np.ndarray]) -> None:
-        for name, frame in self.frames.items():
-            frame[row] = torch.as_tensor(obs[name])
-
     def _store_final(self, obs: Mapping[str, np.ndarray | Tensor]) -> int:
         if not self._free_slots:
             self._grow_finals()
         slot = self._free_slots.pop()
-        for name, final in self.finals.items():
-            final[slot] = torch.as_tensor(obs[name])
+        self._finals.write(slot, obs)
         return slot
 
     def _grow_finals(self) -> None:
-        old = next(iter(self.finals.values())).shape[0]
-        new = min(max(2 * old, 64), self.rows * self.n_envs)
-        for name, final in self.finals.items():
-            grown = final.new_empty((new, *final.shape[1:]))
-            grown[:old] = final
-            self.finals[name] = grown
+        old, kept = len(next(iter(self.finals.values()))), self._finals
+        new = min(2 * old, self.rows * self.n_envs)
+        self._finals = RowStore(kept.layout, (new,), self.device)
+        self._finals.copy_from(kept)
         self._free_slots.extend(range(new - 1, old - 1, -1))
 
     def _release_slots(self, row: int) -> None:
@@ -294,9 +305,11 @@ class TeamReplayBuffer:
         self.generator.set_state(state["generator"])
         for name in ("actions", "rewards", "terminated", "final_slots"):
             getattr(self, name).copy_(state[name])
+        n_slots = len(state[f"finals.{next(iter(self.frames))}"])
+        self._finals, self._newest = RowStore(self._frames.layout, (n_slots,), self.device), None
         for name in self.frames:
             self.frames[name].copy_(state[f"frames.{name}"])
-            self.finals[name] = state[f"finals.{name}"].clone().to(self.device)
+            self.finals[name].copy_(state[f"finals.{name}"])
 
 
 def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,7 @@ def apply_view(view: StateView, state: Tensor) -> Tensor:
     """
     seen = state
     if view.indices is not None:
-        seen = state[:, list(view.indices)]
+        seen = state.index_select(1, _indices(view.indices, state.device))
     if view.position is not None:
         tail = state.new_zeros(state.shape[0], view.one_hot_size)
         tail[:, view.position] = 1
@@ -30,6 +32,11 @@ def apply_view(view: StateView, state: Tensor) -> Tensor:
     if view.standardise:
         seen = standardise_rows(seen)
     return seen
+
+
+@lru_cache(maxsize=1024)
+def _indices(indices: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(indices, dtype=torch.long, device=device)
 
 
 def standardise_rows(values: Tensor) -> Tensor:

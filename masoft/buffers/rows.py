@@ -1,0 +1,74 @@
+"""Named arrays side by side in memory, so that reading one place of all of them is one jump through memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+
+
+class RowStore:
+    """One tensor for each type, whose rows hold all arrays of that type one after the other.
+
+    Args:
+        layout: shape and type of one entry, by name.
+        lead: leading dimensions, for example (rows, n_envs).
+        device: where the tensors live.
+
+    Attributes:
+        views: each array by name, (*lead, *shape): windows into the shared tensors, to read and to write.
+    """
+
+    def __init__(self, layout: Layout, lead: tuple[int, ...], device: torch.device) -> None:
+        self.layout = layout
+        widths: dict[torch.dtype, int] = {}
+        self._columns: dict[str, slice] = {}
+        for name, (shape, dtype) in layout.items():
+            start = widths.get(dtype, 0)
+            self._columns[name] = slice(start, start + math.prod(shape))
+            widths[dtype] = start + math.prod(shape)
+        self._tensors = {
+            dtype: torch.empty((*lead, width), dtype=dtype, device=device) for dtype, width in widths.items()
+        }
+        self.views = self._split(self._tensors)
+        self._arrays = {name: view.numpy() for name, view in self.views.items()} if device.type == "cpu" else None
+
+    def write(self, place: int, values: Mapping[str, np.ndarray | Tensor]) -> None:
+        """Set one place of the first leading dimension; ``values`` may hold more names than there are here."""
+        for name, view in self.views.items():
+            value = values[name]
+            if self._arrays is not None and isinstance(value, np.ndarray):
+                self._arrays[name][place] = value
+            else:
+                view[place] = torch.as_tensor(value)
+
+    def read(self, places: Tensor) -> dict[str, Tensor]:
+        """The arrays at flat places (k,) of the leading dimensions, (k, *shape) each; windows into fresh tensors."""
+        return self._split({d: tensor.flatten(0, -2).index_select(0, places) for d, tensor in self._tensors.items()})
+
+    def read_or(self, places: Tensor, other: RowStore, slots: Tensor) -> dict[str, Tensor]:
+        """The same, but what another store of this layout has at ``slots`` (k,), where these are not negative."""
+        elsewhere = (slots >= 0).unsqueeze(-1)
+        slots = slots.clamp_min(0)
+        found = {}
+        for dtype, tensor in self._tensors.items():
+            here = tensor.flatten(0, -2).index_select(0, places)
+            found[dtype] = torch.where(elsewhere, other._tensors[dtype].index_select(0, slots), here)
+        return self._split(found)
+
+    def copy_from(self, other: RowStore) -> None:
+        """Fill the first places with what another store of the same layout holds."""
+        for dtype, tensor in other._tensors.items():
+            self._tensors[dtype][: tensor.shape[0]] = tensor
+
+    def _split(self, tensors: Mapping[torch.dtype, Tensor]) -> dict[str, Tensor]:
+        found = {}
+        for name, (shape, dtype) in self.layout.items():
+            window = tensors[dtype][..., self._columns[name]]
+            found[name] = window if len(shape) == 1 else window.view(*window.shape[:-1], *shape)
+        return found
