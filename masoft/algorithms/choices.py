@@ -5,11 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from masoft.errors import SpaceError, explain
 from masoft.functional.actions import encoded_choices
 from masoft.spec import TeamSpec
 
 EXACT_LIMIT = 64
 """Largest number of own actions for which ``discrete_gradient="auto"`` takes the exact expectation."""
+
+ENUMERATION_LIMIT = 4096
+"""Largest number of own actions of an agent that is valued by one output an action."""
+
+
+def check_enumerable(team: TeamSpec, owner: str) -> None:
+    """Refuse categorical agents with more actions than one output each can be spent on.
+
+    Args:
+        team: the team's specification.
+        owner: the algorithm's name.
+
+    Raises:
+        SpaceError: names the agent, its number of actions and the cure.
+    """
+    for agent in team.agents:
+        if agent.action.n_joint > ENUMERATION_LIMIT:
+            which = f"The number of actions of agent {agent.name!r}"
+            must = f"at most {ENUMERATION_LIMIT} for {owner}, which values each combination of parts by itself"
+            cure = "HASAC and HATD3 with discrete_gradient='gumbel' take any number."
+            raise SpaceError(explain(which, must, agent.action.n_joint, cure))
 
 
 def exact_choices(team: TeamSpec, discrete_gradient: str, device: torch.device | str) -> tuple[Tensor | None, ...]:

@@ -13,6 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
+from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
@@ -107,6 +108,10 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
             device=device,
             seed=seed,
         )
+
+    def _check_team(self) -> None:
+        super()._check_team()
+        check_enumerable(self.team, type(self).__name__)
 
     def _setup_model(self) -> None:
         super()._setup_model()

@@ -9,6 +9,7 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
+from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
@@ -117,6 +118,10 @@ class FOP(OffPolicyTeamAlgorithm):
             seed=seed,
         )
 
+    def _check_team(self) -> None:
+        super()._check_team()
+        check_enumerable(self.team, type(self).__name__)
+
     def _setup_model(self) -> None:
         super()._setup_model()
         self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
@@ -219,7 +224,7 @@ class FOP(OffPolicyTeamAlgorithm):
         values = self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
         loss = (values - target).square().mean(dim=1).sum()
         self.policy.critic_optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.policy.critic_optimizer.step()
         self._metrics.add("critic_loss", loss)
 
@@ -239,7 +244,7 @@ class FOP(OffPolicyTeamAlgorithm):
             loss = sampled_actor_loss(critic.min_q(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
         optimizer = self.policy.actor_optimizers[i]
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         self._metrics.add("actor_loss", loss)
         return active_mean(log_prob.detach(), active)

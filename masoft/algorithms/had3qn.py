@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.choices import exact_choices
+from masoft.algorithms.choices import check_enumerable, exact_choices
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate
@@ -126,6 +126,10 @@ class HAD3QN(OffPolicyTeamAlgorithm):
             device=device,
             seed=seed,
         )
+
+    def _check_team(self) -> None:
+        super()._check_team()
+        check_enumerable(self.team, type(self).__name__)
 
     def _setup_model(self) -> None:
         super()._setup_model()

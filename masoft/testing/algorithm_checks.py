@@ -132,7 +132,8 @@ def check_actions_lie_in_their_spaces(kit: Kit, model: Algorithm, team: Identity
 def by_agent(model: Algorithm, observations: Any, masks: Any, deterministic: bool) -> dict[str, Any]:
     """The dict of actions for a dict of agents; policies with a memory return their state beside it."""
     answer = model.predict(observations, action_masks=masks, deterministic=deterministic)
-    return answer[0] if isinstance(answer, tuple) else answer
+    actions: dict[str, Any] = answer[0] if isinstance(answer, tuple) else answer
+    return actions
 
 
 def check_parameters(kit: Kit) -> None:

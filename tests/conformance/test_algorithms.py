@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 import masoft
+from masoft.errors import SpaceError
 from masoft.testing.algorithm_checks import CHECKS, Check, Kit
+from masoft.testing.games import IdentityTeam
 
+CATEGORICAL_ONLY = {"VDN", "QMIX", "HAD3QN"}
+"""Classes whose documentation pages say that they take no Box agent."""
 SLOW = {"check_solves_identity", "check_repeatable", "check_team_sizes"}
 
 
@@ -16,3 +20,19 @@ SLOW = {"check_solves_identity", "check_repeatable", "check_team_sizes"}
 )
 def test_algorithm(name: str, check: Check) -> None:
     check(Kit(getattr(masoft, name), {}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", masoft.ALGORITHMS)
+def test_500_steps_on_the_mixed_team_where_the_documentation_says_so(name: str) -> None:
+    kit = Kit(getattr(masoft, name), {})
+    if name in CATEGORICAL_ONLY:
+        with pytest.raises(SpaceError, match=f"'agent_0' must be a Discrete or .* for {name}.*HASAC"):
+            kit.build(IdentityTeam())
+        team = IdentityTeam(("discrete", "multidiscrete", "multibinary"))
+    else:
+        team = IdentityTeam()
+    model = kit.build(team).learn(500)
+    assert model.num_timesteps >= 500
+    assert model._n_updates > 0
+    assert all(bool(weight.isfinite().all()) for weight in model.policy.parameters())
