@@ -1,6 +1,7 @@
 """Mirror learning as objects: drifts, neighborhoods, update orders and the ways to seek the argmax."""
 
 from masoft.mirror.change import PolicyChange
+from masoft.mirror.correction import CoordinatedRatio, Correction, SequentialRatio
 from masoft.mirror.drift import (
     ClipDrift,
     Drift,
@@ -13,6 +14,7 @@ from masoft.mirror.drift import (
     WassersteinDrift,
 )
 from masoft.mirror.improver import GradientSteps, Improvement, Improver, NaturalGradient
+from masoft.mirror.joint_clip import JointClipDrift
 from masoft.mirror.neighborhood import (
     Everywhere,
     Intersection,
@@ -24,9 +26,12 @@ from masoft.mirror.neighborhood import (
 )
 from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
 from masoft.mirror.schedule import Linear, Schedulable
+from masoft.mirror.semi_greedy import SemiGreedy
 
 __all__ = [
     "ClipDrift",
+    "CoordinatedRatio",
+    "Correction",
     "Drift",
     "Everywhere",
     "FixedOrder",
@@ -35,6 +40,7 @@ __all__ = [
     "Improvement",
     "Improver",
     "Intersection",
+    "JointClipDrift",
     "KLBall",
     "KLDrift",
     "Linear",
@@ -47,6 +53,8 @@ __all__ = [
     "RandomPermutation",
     "ScaledDrift",
     "Schedulable",
+    "SemiGreedy",
+    "SequentialRatio",
     "Simultaneous",
     "SquaredRatioDrift",
     "StatewiseNeighborhood",
