@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masoft.buffers.rows import RowStore
+from masoft.buffers.rows import RowStore, write_place
 from masoft.buffers.views import apply_view
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
@@ -151,13 +151,16 @@ class TeamReplayBuffer:
         """
         if obs is not self._newest:
             self._frames.write(self.pos, obs)
-        self.actions[self.pos] = torch.as_tensor(actions)
-        self.rewards[self.pos] = torch.as_tensor(rewards)
-        self.terminated[self.pos] = False
+        terminated = np.zeros(self.n_envs, bool)
+        slots = np.full(self.n_envs, -1, np.int32)
         for env in np.flatnonzero(dones):
             info = infos[env]
-            self.terminated[self.pos, env] = not info.get("TimeLimit.truncated", False)
-            self.final_slots[self.pos, env] = self._store_final(info["terminal_observation"])
+            terminated[env] = not info.get("TimeLimit.truncated", False)
+            slots[env] = self._store_final(info["terminal_observation"])
+        write_place(self.actions, self.pos, actions)
+        write_place(self.rewards, self.pos, rewards)
+        write_place(self.terminated, self.pos, terminated)
+        write_place(self.final_slots, self.pos, slots)
         self.pos += 1
         self.n_added += 1
         if self.pos == self.rows:

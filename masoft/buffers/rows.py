@@ -36,16 +36,11 @@ class RowStore:
             dtype: torch.empty((*lead, width), dtype=dtype, device=device) for dtype, width in widths.items()
         }
         self.views = self._split(self._tensors)
-        self._arrays = {name: view.numpy() for name, view in self.views.items()} if device.type == "cpu" else None
 
     def write(self, place: int, values: Mapping[str, np.ndarray | Tensor]) -> None:
         """Set one place of the first leading dimension; ``values`` may hold more names than there are here."""
         for name, view in self.views.items():
-            value = values[name]
-            if self._arrays is not None and isinstance(value, np.ndarray):
-                self._arrays[name][place] = value
-            else:
-                view[place] = torch.as_tensor(value)
+            write_place(view, place, values[name])
 
     def read(self, places: Tensor) -> dict[str, Tensor]:
         """The arrays at flat places (k,) of the leading dimensions, (k, *shape) each; windows into fresh tensors."""
@@ -72,3 +67,11 @@ class RowStore:
             window = tensors[dtype][..., self._columns[name]]
             found[name] = window if len(shape) == 1 else window.view(*window.shape[:-1], *shape)
         return found
+
+
+def write_place(target: Tensor, place: int, value: np.ndarray | Tensor) -> None:
+    """``target[place] = value``; through NumPy where both lie in main memory, which costs less around the copying."""
+    if target.is_cpu and isinstance(value, np.ndarray):
+        target.numpy()[place] = value
+    else:
+        target[place] = torch.as_tensor(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from masoft.functional.distributions import enumerate_actions, one_hot_parts
@@ -51,18 +52,26 @@ def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:
     Returns:
         (n, action_size): Box entries scaled exactly onto [low, high]; float32, or int64 where all are categorical.
     """
-    scaled = np.array(actions, dtype=np.float32)
+    space = team.action_space
+    if not isinstance(space, spaces.Box):
+        return np.asarray(actions).astype(np.int64)
+    values = np.asarray(actions, dtype=np.float32)
+    scaled = _between(space.low, space.high, values)
     for agent, where in zip(team.agents, team.action_slices, strict=True):
-        if agent.action.is_box:
-            scaled[:, where] = unit_to_box(agent.action, scaled[:, where])
-    return scaled if any(agent.action.is_box for agent in team.agents) else scaled.astype(np.int64)
+        if not agent.action.is_box:
+            scaled[:, where] = values[:, where]
+    return scaled
 
 
 def unit_to_box(action: ActionSpec, values: np.ndarray) -> np.ndarray:
     """Entries in [-1, 1] scaled onto the Box's own bounds, float32; never a rounding error outside them."""
-    low, high = action.low, action.high
-    scaled: np.ndarray = np.clip(low + np.float32(0.5) * (values + 1) * (high - low), low, high)
-    return scaled
+    return _between(action.low, action.high, values)
+
+
+def _between(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> np.ndarray:
+    scaled = low + np.float32(0.5) * (values + 1) * (high - low)
+    clipped: np.ndarray = np.minimum(np.maximum(scaled, low), high)
+    return clipped
 
 
 def box_to_unit(action: ActionSpec, values: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class MemorylessPolicy(JointPolicy, ABC):
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(
         self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
     ) -> np.ndarray:
@@ -45,10 +45,11 @@ class MemorylessPolicy(JointPolicy, ABC):
             (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers.
         """
         masks = obs.get(ACTION_MASK) if self.team.has_masks else None
-        joint_mask = None if masks is None else torch.as_tensor(masks, device=self.device)
+        device = self.device
+        joint_mask = None if masks is None else torch.as_tensor(masks, device=device)
         parts = []
         for i, name in enumerate(self.team.names):
-            policy = self.distribution(i, torch.as_tensor(obs[name], device=self.device), joint_mask)
+            policy = self.distribution(i, torch.as_tensor(obs[name], device=device), joint_mask)
             parts.append(policy.mode() if deterministic else policy.sample(generator))
         return torch.cat([part.float() for part in parts], dim=-1).cpu().numpy()
 
