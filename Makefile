@@ -12,7 +12,7 @@ FAST := tests/unit tests/architecture
 
 help:
 	@echo "make demo    train two small teams, save, reload, evaluate, draw     make test    every test but the slow"
-	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   environment speeds"
+	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speeds"
 	@echo "make slow    learning tests, a quarter of an hour"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
 
@@ -62,6 +62,7 @@ docs: .venv/full.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/full.stamp
+	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/envs.py
 
 clean:

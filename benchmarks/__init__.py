@@ -1,0 +1,1 @@
+"""Measurements, never assertions: ``python -m benchmarks`` for the learner's speed, ``envs.py`` for environments."""

@@ -1,0 +1,57 @@
+"""Print the speed table of the learner, or draw how its cost grows.
+
+Run: ``python -m benchmarks`` for all rows, ``python -m benchmarks update replay loop memory`` for some,
+``python -m benchmarks growth`` for the picture. One torch thread. Nothing is asserted: compare the GEMM columns.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import datetime
+import platform
+from pathlib import Path
+
+import torch
+
+from benchmarks import growth, learner, loop, memory, replay
+
+PARTS = {"update": learner.rows, "replay": replay.rows, "loop": loop.rows, "memory": memory.rows}
+PICTURE = Path("docs/benchmarks/pictures/growth.png")
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {[*PARTS, 'growth']}; default: all but growth")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help=f"where growth draws; default {PICTURE}")
+    given = parser.parse_args()
+    unknown = set(given.parts) - {*PARTS, "growth"}
+    if unknown:
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}")
+    torch.set_num_threads(1)
+    wanted = given.parts or [*PARTS]
+    if tables := [part for part in wanted if part in PARTS]:
+        print(f"{datetime.date.today()}, {processor()}, torch {torch.__version__}, 1 thread\n")
+        print("| what | reference | goal | measured | yardstick |\n|---|---|---|---|---|")
+        for part in tables:
+            for row in PARTS[part]():
+                print("| " + " | ".join(row) + " |", flush=True)
+    if "growth" in wanted:
+        growth.draw(given.picture)
+
+
+def processor() -> str:
+    """What this machine calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()
