@@ -230,7 +230,7 @@ class QMIX(ValueDecomposition):
 
     ``Q_tot(s, a) = f_s(Q_1(o_1, a_1), ..., Q_n(o_n, a_n))`` with ``df_s / dQ_i >= 0``, so that the best joint action
     is every agent's own best one; fitted to ``R + gamma^k Q_tot'(s', argmax of the utilities)`` (double Q-learning).
-    Payoffs that no monotonic mixture can represent, such as ``matrix/non_monotonic``, it misses.
+    Payoffs that no monotonic mixture can represent, such as ``matrix/non_monotonic``, it values wrongly.
 
     Args:
         policy: ``"MlpPolicy"``; ``"RnnPolicy"`` for agents that remember, which replays whole episodes; or a subclass

@@ -52,10 +52,19 @@ def test_vdn_gets_7_in_the_two_step_game_since_a_sum_undervalues_the_second_matr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [VDN, QMIX])
-def test_monotonic_mixtures_miss_the_optimum_of_the_classic_payoff(algorithm: type[Any]) -> None:
+def test_monotonic_mixtures_cannot_represent_the_classic_payoff(algorithm: type[Any]) -> None:
     model = algorithm("matrix/non_monotonic", policy_kwargs={"net_arch": [32]}, **UNIFORM, **SMALL).learn(1_000)
-    assert np.max(NON_MONOTONIC_PAYOFF) == 8.0
-    assert model.score(n_eval_episodes=1) == 0.0
+    seen, state = torch.ones(1, 1), torch.ones(1, 2)
+    own = [model.policy.distribution(i, seen).values[0] for i in range(2)]
+    pairs = [torch.stack([own[0][a], own[1][b]]) for a, b in itertools.product(range(3), repeat=2)]
+    with torch.no_grad():
+        table = model.policy.mixer(torch.stack(pairs), state.expand(9, -1)).view(3, 3).numpy()
+    errors = (table - np.array(NON_MONOTONIC_PAYOFF)) ** 2
+    # The best monotonic table is (8; -6 elsewhere): its squared errors sum to 288. The other order of actions has 320.
+    assert errors.sum() > 250
+    if algorithm is VDN:
+        assert model.score(n_eval_episodes=1) == 0.0  # a sum's row means prefer B and C to A
+    # QMIX may end in either order: which one depends on the seed, see the table on its documentation page.
 
 
 @pytest.mark.slow
