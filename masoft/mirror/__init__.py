@@ -14,7 +14,6 @@ from masoft.mirror.drift import (
     WassersteinDrift,
 )
 from masoft.mirror.improver import GradientSteps, Improvement, Improver, NaturalGradient
-from masoft.mirror.joint_clip import JointClipDrift
 from masoft.mirror.neighborhood import (
     Everywhere,
     Intersection,
@@ -40,7 +39,6 @@ __all__ = [
     "Improvement",
     "Improver",
     "Intersection",
-    "JointClipDrift",
     "KLBall",
     "KLDrift",
     "Linear",
