@@ -1,6 +1,6 @@
 """Print the speed table of the learner, or draw how its cost grows.
 
-Run: ``python -m benchmarks`` for all rows, ``python -m benchmarks update replay loop memory`` for some,
+Run: ``python -m benchmarks`` for all rows, ``python -m benchmarks update replay`` for some,
 ``python -m benchmarks growth`` for the picture. One torch thread. Nothing is asserted: compare the GEMM columns.
 """
 
@@ -17,9 +17,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import growth, learner, loop, memory, replay
+from benchmarks import growth, learner, loop, memory, replay, training
 
-PARTS = {"update": learner.rows, "replay": replay.rows, "loop": loop.rows, "memory": memory.rows}
+PARTS = {
+    "update": learner.rows,
+    "replay": replay.rows,
+    "training": training.rows,
+    "loop": loop.rows,
+    "memory": memory.rows,
+}
 PICTURE = Path("docs/benchmarks/pictures/growth.png")
 
 
