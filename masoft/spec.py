@@ -138,6 +138,11 @@ class AgentSpec:
         """Shape of one observation."""
         return self.observation_space.shape
 
+    @property
+    def observes_bytes(self) -> bool:
+        """Whether observations are integers from 0 to 255, as images have them."""
+        return bool(np.dtype(self.observation_space.dtype).kind == "u")
+
 
 @dataclass(frozen=True)
 class TeamSpec:

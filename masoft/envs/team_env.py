@@ -53,7 +53,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self.parallel_env = env
         self.team_reward = choose_team_reward(env, team_reward)
         self.team: TeamSpec = read_team(env)
-        self.observation_space = self.team.observation_space  # type: ignore[assignment]
+        self.observation_space = self.team.observation_space
         self.action_space = self.team.action_space
         self.metadata = {"render_modes": [], **(getattr(env, "metadata", None) or {})}  # type: ignore[misc]
         self.render_mode = getattr(env, "render_mode", None)

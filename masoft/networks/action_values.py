@@ -33,7 +33,7 @@ class ActionValueNet(nn.Module):
     ) -> None:
         super().__init__()
         self.nvec = agent.action.nvec
-        self.encoder = make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn)
         self.memory = Memory(net_arch[-1], hidden_size) if hidden_size else None
         width = hidden_size or net_arch[-1]

@@ -188,4 +188,4 @@ def _part(sequences: Sequences | None, i: int, size: int) -> Sequences | None:
 
 
 def _encoder(agent: AgentSpec) -> ImageEncoder | VectorEncoder:
-    return make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+    return make_encoder(agent.observation_shape, agent.observes_bytes)

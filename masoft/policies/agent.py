@@ -32,7 +32,7 @@ class Actor(nn.Module):
         initial_probabilities: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
         width = net_arch[-1] if net_arch else self.encoder.n_features
         self.head: SquashedGaussianHead | CategoricalHead

@@ -40,7 +40,7 @@ class DeterministicActor(nn.Module):
         final_activation: type[nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
         self.head: DeterministicHead | CategoricalHead
         if agent.action.is_box:

@@ -39,7 +39,7 @@ class OnPolicyActor(nn.Module):
         initial_probabilities: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = make_encoder(agent.observation_shape, agent.observation_space.dtype.kind == "u")
+        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = arch.build(self.encoder.n_features)
         self.hidden_size = arch.hidden_size
         self.memory = Memory(self.body.n_outputs, arch.hidden_size) if arch.hidden_size else None

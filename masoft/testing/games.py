@@ -35,7 +35,7 @@ class IdentityAgent:
         if isinstance(self.action_space, spaces.Box):
             target = rng.uniform(self.action_space.low, self.action_space.high)
         elif isinstance(self.action_space, spaces.Discrete):
-            target = np.array([self.action_space.start + rng.integers(self.action_space.n)])
+            target = np.array([int(self.action_space.start) + rng.integers(int(self.action_space.n))])
         else:
             target = rng.integers(_nvec(self.action_space))
         mask = np.ones(sum(_nvec(self.action_space)), np.int8)

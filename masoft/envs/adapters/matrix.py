@@ -53,7 +53,7 @@ class MatrixGame(ParallelEnv):  # type: ignore[misc]
         self.render_mode = None
         self.possible_agents = [f"agent_{index}" for index in range(self.payoff.ndim)]
         self.agents: list[str] = []
-        self._actions = {
+        self._actions: dict[str, spaces.Discrete[np.int64]] = {
             agent: spaces.Discrete(n) for agent, n in zip(self.possible_agents, self.payoff.shape, strict=True)
         }
         self._observation = spaces.Box(0.0, 1.0, (1,), np.float32)
@@ -62,7 +62,7 @@ class MatrixGame(ParallelEnv):  # type: ignore[misc]
         """A single number."""
         return self._observation
 
-    def action_space(self, agent: str) -> spaces.Discrete:
+    def action_space(self, agent: str) -> spaces.Discrete[np.int64]:
         """One choice per entry of the agent's axis."""
         return self._actions[agent]
 

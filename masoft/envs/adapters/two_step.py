@@ -43,14 +43,14 @@ class TwoStepGame(ParallelEnv):  # type: ignore[misc]
         self.state_space = spaces.Box(0.0, 1.0, (3,), np.float32)
         self.observation_views = {agent: StateView() for agent in self.possible_agents}
         self.state_view = StateView()
-        self._action = spaces.Discrete(2)
+        self._action: spaces.Discrete[np.int64] = spaces.Discrete(2)
         self._where = FIRST
 
     def observation_space(self, agent: str) -> spaces.Box:
         """The state, as a one-hot vector."""
         return self.state_space
 
-    def action_space(self, agent: str) -> spaces.Discrete:
+    def action_space(self, agent: str) -> spaces.Discrete[np.int64]:
         """Two choices."""
         return self._action
 
