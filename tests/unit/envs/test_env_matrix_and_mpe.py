@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from masoft.envs import TeamEnv, make, make_vec
 from masoft.envs.adapters.matrix import BIASED_START, MatrixGame
-from masoft.errors import ConfigurationError
+from masoft.errors import ConfigurationError, EnvironmentFault
 
 
 def test_figure_one():
@@ -78,6 +80,41 @@ def test_mpe_renders():
     env = TeamEnv(make("mpe/simple_spread_v3", render_mode="rgb_array"))
     env.reset(seed=0)
     assert env.render().shape == (700, 700, 3)
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("scenario", SHAPES)
+def test_mpe_is_the_library_s_own_parallel_environment(scenario, continuous):
+    """Same seed, same actions: every number that mpe2's conversion gives, without its wrappers."""
+    ours = make(f"mpe/{scenario}", continuous_actions=continuous)
+    theirs = importlib.import_module(f"mpe2.{scenario}").parallel_env(continuous_actions=continuous)
+    rng = np.random.default_rng(0)
+    for seed in (3, None):  # the second episode goes on with the generator of the first
+        one, other = ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]
+        np.testing.assert_equal(one, other)
+        while theirs.agents:
+            actions = {agent: _drawn(theirs.action_space(agent), rng) for agent in theirs.agents}
+            for one, other in zip(ours.step(actions), theirs.step(actions), strict=True):
+                np.testing.assert_equal(one, dict(other))
+            assert ours.agents == theirs.agents
+            np.testing.assert_equal(ours.state(), theirs.state())
+
+
+def _drawn(space, rng):
+    if isinstance(space, spaces.Discrete):
+        return int(rng.integers(space.n))
+    return rng.uniform(space.low, space.high).astype(np.float32)
+
+
+def test_mpe_refuses_what_is_no_action_and_a_step_after_the_end():
+    env = make("mpe/simple_spread_v3", max_cycles=1)
+    env.reset(seed=0)
+    with pytest.raises(EnvironmentFault, match="action of agent_1 must be from 0 to 4. Got 5"):
+        env.step({"agent_0": 0, "agent_1": 5, "agent_2": 0})
+    env.reset(seed=0)
+    env.step(dict.fromkeys(env.agents, 0))
+    with pytest.raises(EnvironmentFault, match="has ended"):
+        env.step(dict.fromkeys(env.possible_agents, 0))
 
 
 def test_mpe_declarations_do_not_leak_into_the_library():
