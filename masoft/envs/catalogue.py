@@ -19,6 +19,7 @@ class Entry:
     extra: str | None = None
     requires: tuple[str, ...] = ()
     vector_entry_point: str | None = None
+    install: str | None = None
 
 
 MATRIX = (

@@ -25,6 +25,7 @@ class Registration:
         requires: importable names of the packages that it needs.
         vector_entry_point: gives a whole stable-baselines3 VecEnv at once, called with ``n_envs``, ``seed`` and
             ``team_reward``; for simulators that are batched by themselves.
+        install: the command that installs what it needs, where neither an extra nor the packages' names do.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Registration:
     extra: str | None = None
     requires: tuple[str, ...] = ()
     vector_entry_point: str | Callable[..., Any] | None = None
+    install: str | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -47,6 +49,8 @@ class Registration:
     @property
     def install_command(self) -> str:
         """What to type to get the needed packages."""
+        if self.install:
+            return self.install
         if self.extra:
             return f'pip install "masoft[{self.extra}]"'
         return "pip install " + " ".join(name.replace("_", "-") for name in self.requires)
@@ -94,6 +98,7 @@ def register(
     extra: str | None = None,
     requires: tuple[str, ...] = (),
     vector_entry_point: str | Callable[..., Any] | None = None,
+    install: str | None = None,
 ) -> None:
     """Give an environment of your own an id, for `make`, `make_vec`, the estimators and the command line.
 
@@ -117,7 +122,9 @@ def register(
         )
     if not callable(entry_point) and ":" not in str(entry_point):
         raise ConfigurationError(explain("entry_point", "a callable or 'module:function'", entry_point))
-    _REGISTRY[id] = Registration(id, entry_point, dict(kwargs or {}), extra, tuple(requires), vector_entry_point)
+    _REGISTRY[id] = Registration(
+        id, entry_point, dict(kwargs or {}), extra, tuple(requires), vector_entry_point, install
+    )
 
 
 def registered() -> tuple[Registration, ...]:
@@ -185,6 +192,7 @@ def _fill(entries: tuple[Entry, ...]) -> None:
             extra=entry.extra,
             requires=entry.requires,
             vector_entry_point=entry.vector_entry_point,
+            install=entry.install,
         )
 
 
