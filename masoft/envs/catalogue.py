@@ -52,4 +52,46 @@ MAMUJOCO = tuple(
     for factorisation in factorisations
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO
+SMAC = tuple(
+    Entry(
+        f"smac/{map_name}",
+        f"{_ADAPTERS}.smac:make_smac",
+        {"map_name": map_name},
+        requires=("smac.env",),  # the package index has an optimiser called smac, without this part
+        install="pip install git+https://github.com/oxwhirl/smac.git",
+    )
+    for map_name in (
+        "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z",
+        "3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z",
+        "2s_vs_1sc", "so_many_baneling", "bane_vs_bane", "2c_vs_64zg",
+    )
+)  # fmt: skip
+
+SMACV2 = tuple(
+    Entry(
+        f"smacv2/{race}_{n_units}_vs_{n_enemies}",
+        f"{_ADAPTERS}.smac:make_smacv2",
+        {"race": race, "n_units": n_units, "n_enemies": n_enemies},
+        requires=("smacv2",),
+        install="pip install git+https://github.com/oxwhirl/smacv2.git",
+    )
+    for race in ("protoss", "terran", "zerg")
+    for n_units, n_enemies in ((5, 5), (10, 10), (10, 11), (20, 20), (20, 23))
+)
+
+FOOTBALL = tuple(
+    Entry(
+        f"football/{scenario}",
+        f"{_ADAPTERS}.football:make_football",
+        {"scenario": scenario},
+        extra="football",
+        requires=("gfootball", "gfootball_engine", "absl", "six"),
+        install="python -m masoft.envs.adapters.football_build",
+    )
+    for scenario in (
+        "3_vs_1", "corner", "counterattack_easy", "counterattack_hard", "empty_goal", "empty_goal_close",
+        "pass_and_shoot", "rps", "run_to_score", "run_to_score_with_keeper", "single_goal_versus_lazy",
+    )
+)  # fmt: skip
+
+CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAC + SMACV2 + FOOTBALL

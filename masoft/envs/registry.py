@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from masoft.envs.catalogue import CATALOGUE, Entry
@@ -22,7 +23,8 @@ class Registration:
             environment.
         kwargs: defaults for its keyword arguments.
         extra: the extra of masoft that installs what it needs; None: nothing beyond masoft itself, or no extra has it.
-        requires: importable names of the packages that it needs.
+        requires: importable names of the packages that it needs; with a dot, a part that tells a package from another
+            one of the same name.
         vector_entry_point: gives a whole stable-baselines3 VecEnv at once, called with ``n_envs``, ``seed`` and
             ``team_reward``; for simulators that are batched by themselves.
         install: the command that installs what it needs, where neither an extra nor the packages' names do.
@@ -39,7 +41,7 @@ class Registration:
     @property
     def missing(self) -> tuple[str, ...]:
         """The needed packages that are not installed here."""
-        return tuple(name for name in self.requires if importlib.util.find_spec(name) is None)
+        return tuple(name for name in self.requires if not _is_there(name))
 
     @property
     def is_installed(self) -> bool:
@@ -74,7 +76,7 @@ class Registration:
 
     def _call(self, entry_point: str | Callable[..., Any], kwargs: Mapping[str, Any]) -> Any:
         if self.missing:
-            raise MissingDependencyError(self._how_to_install(", ".join(self.missing)))
+            raise MissingDependencyError(self._how_to_install(", ".join(map(_described, self.missing))))
         try:
             function = _load(entry_point) if isinstance(entry_point, str) else entry_point
         except ImportError as error:
@@ -181,6 +183,24 @@ def _load(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function
+
+
+def _is_there(name: str) -> bool:
+    """Whether a package, or ``"package.part"``, can be imported; found without importing anything."""
+    package, _, part = name.partition(".")
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    if not part:
+        return spec is not None
+    return any((Path(folder) / part).is_dir() or (Path(folder) / f"{part}.py").is_file() for folder in folders)
+
+
+def _described(missing: str) -> str:
+    """The name of a missing package; where another one has its name, that is said."""
+    package = missing.partition(".")[0]
+    if package != missing and _is_there(package):
+        return f"{missing} (another package is installed under the name {package!r})"
+    return missing
 
 
 def _fill(entries: tuple[Entry, ...]) -> None:
