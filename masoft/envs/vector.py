@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
@@ -15,10 +15,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
+from masoft.envs.subproc import TeamSubprocVecEnv
 from masoft.envs.team_env import TeamEnv
-from masoft.envs.worker import TeamSubprocVecEnv
+from masoft.envs.worker import ON_ENV_ERROR
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import TeamSpec
+from masoft.validation import Real
 
 BACKENDS = ("auto", "dummy", "subproc")
 
@@ -54,6 +56,8 @@ def make_vec(
     backend: str = "auto",
     team_reward: str = "auto",
     monitor_dir: str | None = None,
+    on_env_error: str = "raise",
+    env_timeout: float | None = None,
     **env_kwargs: Any,
 ) -> VecEnv:
     """Several copies of a team's environment as one VecEnv, each inside a Monitor, like SB3's ``make_vec_env``.
@@ -63,14 +67,20 @@ def make_vec(
         n_envs: number of copies.
         seed: copy i is seeded with seed + i.
         backend: ``"dummy"`` steps them in turn in this process, ``"subproc"`` gives each a process of its own, in
-            which it is built (so it need not be picklable), ``"auto"`` takes the simulator's own batching where it
-            has one, else ``"dummy"``.
+            which it is built (so it need not be picklable), ``"auto"`` takes processes where one of the two options
+            on faults below asks for them, else the simulator's own batching where it has one, else ``"dummy"``.
         team_reward: see `TeamEnv`.
         monitor_dir: folder for the Monitors' files; None writes none.
+        on_env_error: when an environment dies, hangs or raises: ``"raise"`` an `EnvironmentFault`, or ``"restart"``
+            it in a new process; the broken episode then counts as truncated, see `TeamSubprocVecEnv`.
+        env_timeout: seconds that an environment may take for a step or a reset before it counts as hanging; None: as
+            long as it takes. Building one may take two minutes more.
         **env_kwargs: passed to the environment.
 
     Raises:
-        ConfigurationError: an unknown backend or id, or a finished environment asked for more than once.
+        ConfigurationError: an unknown backend or id, a finished environment asked for more than once, or
+            ``backend="dummy"`` with an option that only a process can keep.
+        EnvironmentFault: a worker process cannot build its environment.
 
     Example:
         >>> from masoft.envs import make_vec
@@ -81,6 +91,7 @@ def make_vec(
         raise ConfigurationError(explain("backend", f"one of {BACKENDS}", backend))
     if not isinstance(n_envs, int) or n_envs < 1:
         raise ConfigurationError(explain("n_envs", "an integer >= 1", n_envs))
+    backend = _backend_for_faults(backend, on_env_error, env_timeout)
     source = find(env) if isinstance(env, str) else env
     if isinstance(source, Registration) and source.vector_entry_point is not None and backend == "auto":
         vec_env: VecEnv = source.build_vector(n_envs=n_envs, seed=seed, team_reward=team_reward, **env_kwargs)
@@ -97,10 +108,30 @@ def make_vec(
         TeamBuilder(source, team_reward, None if seed is None else seed + rank, rank, monitor_dir, env_kwargs)
         for rank in range(n_envs)
     ]
-    vec = TeamSubprocVecEnv(builders) if backend == "subproc" else DummyVecEnv(builders)  # type: ignore[arg-type]
+    vec: VecEnv
+    if backend == "subproc":
+        vec = TeamSubprocVecEnv(builders, on_env_error=on_env_error, env_timeout=env_timeout)
+    else:
+        vec = DummyVecEnv(builders)  # type: ignore[arg-type]
     if seed is not None:
         vec.seed(seed)
     return vec
+
+
+def _backend_for_faults(backend: str, on_env_error: str, env_timeout: float | None) -> str:
+    """The backend that can do what is asked for: only a process can be timed and replaced."""
+    if on_env_error not in ON_ENV_ERROR:
+        raise ConfigurationError(explain("on_env_error", f"one of {ON_ENV_ERROR}", on_env_error))
+    if env_timeout is not None and not Real(0, open_low=True).accepts(env_timeout):
+        raise ConfigurationError(explain("env_timeout", "a number of seconds > 0, or None", env_timeout))
+    if on_env_error == "raise" and env_timeout is None:
+        return backend
+    if backend == "dummy":
+        cure = "An environment in this process cannot be timed or replaced."
+        raise ConfigurationError(
+            explain("backend", "'subproc' or 'auto' with on_env_error='restart' or env_timeout", backend, cure)
+        )
+    return "subproc"
 
 
 def team_of(vec_env: VecEnv) -> TeamSpec:
@@ -131,6 +162,7 @@ class TeamBuilder:
         rank: this copy's number.
         monitor_dir: folder for the Monitor's file, or None.
         env_kwargs: passed to the environment.
+        appends: whether it goes on with the Monitor's file that is there.
     """
 
     source: Any
@@ -139,6 +171,11 @@ class TeamBuilder:
     rank: int = 0
     monitor_dir: str | None = None
     env_kwargs: dict[str, Any] = field(default_factory=dict)
+    appends: bool = False
+
+    def again(self) -> TeamBuilder:
+        """What makes the copy that replaces a broken one."""
+        return replace(self, appends=True)
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
         made = self.source
@@ -155,7 +192,7 @@ class TeamBuilder:
         if self.monitor_dir is not None:
             os.makedirs(self.monitor_dir, exist_ok=True)
             filename = os.path.join(self.monitor_dir, str(self.rank))
-        return Monitor(env, filename)
+        return Monitor(env, filename, override_existing=not self.appends)
 
 
 def as_team(env: Any, *, team_reward: str = "auto") -> gymnasium.Env[Any, Any]:

@@ -1,0 +1,85 @@
+"""Environments in processes of their own, which may die, hang or raise without taking the run with them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext
+from typing import Any
+
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+
+from masoft.envs.worker import Builder, Worker
+from masoft.errors import EnvironmentFault
+
+
+def _context() -> BaseContext:
+    """How processes are started: by a server that has imported what all of them need, where there can be one."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "masoft.envs.vector"])  # seconds of imports, once
+    return context
+
+
+class TeamSubprocVecEnv(SubprocVecEnv):
+    """stable-baselines3's SubprocVecEnv, with workers that are watched and, on request, replaced.
+
+    With ``on_env_error="raise"`` the first fault ends all workers and raises. With ``"restart"`` the worker's process
+    is replaced; the step at which it broke comes back as done and truncated, with reward 0, the last observation that
+    was seen as the terminal one, and the reason in ``info["env_restart"]``. What ``set_attr`` had changed is lost.
+
+    Args:
+        builders: make the environments, each in its process.
+        on_env_error: ``"raise"`` or ``"restart"``.
+        env_timeout: seconds for one answer of a worker; None: as long as it takes.
+
+    Raises:
+        EnvironmentFault: an environment cannot be built.
+    """
+
+    def __init__(
+        self, builders: Sequence[Builder], *, on_env_error: str = "raise", env_timeout: float | None = None
+    ) -> None:
+        self.waiting, self.closed = False, False
+        context = _context()
+        self.remotes: list[Worker] = []
+        with self._closed_by_faults():
+            for rank, builder in enumerate(builders):
+                self.remotes.append(Worker(context, rank, builder, on_env_error, env_timeout))
+            ready = [worker.await_ready() for worker in self.remotes]
+        VecEnv.__init__(self, len(builders), ready[0].observation_space, ready[0].action_space)
+
+    @property
+    def n_restarts(self) -> list[int]:
+        """How often each environment was started again."""
+        return [worker.n_restarts for worker in self.remotes]
+
+    def step_wait(self) -> Any:
+        """Collect what the workers answer."""
+        with self._closed_by_faults():
+            return super().step_wait()
+
+    def reset(self) -> Any:
+        """Start an episode in each worker."""
+        with self._closed_by_faults():
+            return super().reset()
+
+    def close(self) -> None:
+        """End all workers, also those that hang or are in the middle of a step."""
+        if self.closed:
+            return
+        self.closed, self.waiting = True, False
+        for worker in self.remotes:
+            worker.close()
+        for worker in self.remotes:
+            worker.join()
+
+    @contextmanager
+    def _closed_by_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except EnvironmentFault:
+            self.close()
+            raise

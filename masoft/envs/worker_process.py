@@ -1,0 +1,145 @@
+"""What runs in the process of one environment: builds it, and does what the learner asks."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import gymnasium
+from stable_baselines3.common.env_util import is_wrapped
+from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
+
+EPISODE = ("step", "reset")
+"""Commands whose failure leaves an environment in an unknown state."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker says once its environment is built.
+
+    Args:
+        observation_space, action_space: the joint ones.
+        name: the environment's own name.
+        agents: names of the agents.
+    """
+
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    name: str
+    agents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a worker says instead of an answer.
+
+    Args:
+        error: class and message of what was raised.
+        trace: where.
+        is_last: whether the worker ends with it.
+    """
+
+    error: str
+    trace: str
+    is_last: bool
+
+
+def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWrapper) -> None:
+    """Build an environment and do what the learner asks until it closes the pipe; runs in the worker process.
+
+    Ctrl-C in a terminal reaches every process; the learner decides what it means, so it is ignored here.
+    """
+    parent_remote.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    env: Any = None
+    try:
+        env, answer = _build(builder)
+        _send(remote, answer)
+        while env is not None:
+            command, data = remote.recv()
+            if command == "close":
+                break
+            _send(remote, _answer(env, command, data))
+    except (EOFError, OSError, _Over):
+        pass  # the learner is gone, or has been told what is wrong
+    finally:
+        with contextlib.suppress(Exception):
+            env.close()
+        remote.close()
+
+
+class _Over(Exception):
+    """The environment is in no state to go on."""
+
+
+def _build(builder: CloudpickleWrapper) -> tuple[Any, Ready | Failure]:
+    try:
+        env = builder.var()
+        name = str((env.metadata or {}).get("name", type(env.unwrapped).__name__))
+        return env, Ready(env.observation_space, env.action_space, name, env.unwrapped.team.names)
+    except BaseException as error:
+        return None, _failure(error)
+
+
+def _answer(env: Any, command: str, data: Any) -> Any:
+    try:
+        return _COMMANDS[command](env, data)
+    except BaseException as error:
+        return _failure(error, is_last=command in EPISODE)
+
+
+def _send(remote: Connection, answer: Any) -> None:
+    try:
+        remote.send(answer)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        remote.send(_failure(error, is_last=True))
+        raise _Over from error
+    if isinstance(answer, Failure) and answer.is_last:
+        raise _Over
+
+
+def _failure(error: BaseException, *, is_last: bool = True) -> Failure:
+    return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), is_last)
+
+
+def _step(env: Any, action: Any) -> tuple[Any, ...]:
+    observation, reward, terminated, truncated, info = env.step(action)
+    done = terminated or truncated
+    info["TimeLimit.truncated"] = truncated and not terminated
+    reset_info: dict[str, Any] = {}
+    if done:
+        info["terminal_observation"] = observation
+        observation, reset_info = env.reset()
+    return observation, reward, done, info, reset_info
+
+
+def _reset(env: Any, data: Any) -> Any:
+    seed, options = data
+    return env.reset(seed=seed, options=options or None)
+
+
+def _has_attr(env: Any, name: str) -> bool:
+    try:
+        env.get_wrapper_attr(name)
+    except AttributeError:
+        return False
+    return True
+
+
+_COMMANDS: dict[str, Callable[[Any, Any], Any]] = {
+    "step": _step,
+    "reset": _reset,
+    "render": lambda env, data: env.render(),
+    "env_method": lambda env, data: env.get_wrapper_attr(data[0])(*data[1], **data[2]),
+    "get_attr": lambda env, data: env.get_wrapper_attr(data),
+    "has_attr": _has_attr,
+    "set_attr": lambda env, data: setattr(env, *data),
+    "is_wrapped": is_wrapped,
+}
+"""The messages of stable-baselines3's SubprocVecEnv."""

@@ -1,0 +1,267 @@
+"""Environments that die, hang or raise in their processes: raised with the place, or replaced; nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_teams import Breaking
+from stable_baselines3.common.callbacks import BaseCallback
+from toy_teams import Toy
+
+from masoft import HAPPO, HASAC, make_vec
+from masoft.algorithms.checkpoint_callback import CheckpointCallback
+from masoft.envs.subproc import TeamSubprocVecEnv
+from masoft.errors import ConfigurationError, EnvironmentFault
+
+SMALL: dict[str, Any] = dict(seed=0, device="cpu", policy_kwargs={"net_arch": [8]})
+OFF_POLICY: dict[str, Any] = dict(learning_starts=8, batch_size=8, buffer_size=200, **SMALL)
+TIMEOUTS = {"dies": None, "hangs": 1.0, "raises": None, "nan": None}
+BREAKS = pytest.mark.parametrize("how", TIMEOUTS)
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masoft.envs.worker.CLOSE_SECONDS", 1.0)
+
+
+def workers(make: Callable[[], Any], n_envs: int = 1, **options: Any) -> TeamSubprocVecEnv:
+    env = make_vec(make, n_envs, seed=0, backend="subproc", **options)
+    assert isinstance(env, TeamSubprocVecEnv)
+    return env
+
+
+def play(env: TeamSubprocVecEnv, n: int) -> list[tuple[Any, ...]]:
+    """Some steps."""
+    return [env.step(np.zeros((env.num_envs, 3))) for _ in range(n)]
+
+
+def is_alive(number: int) -> bool:
+    """Whether a process runs; one that has ended but was not waited for does not."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# ---------------------------------------------------------------- raise
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("dies", r"must be alive\. Got .*exit code 3"),
+        ("hangs", r"must be answering within 1\.0 s"),
+        ("raises", "lost a wheel"),
+        ("nan", "agent 'b' at step 2 of episode 2"),
+    ],
+)
+def test_a_fault_says_where_and_leaves_the_last_checkpoint(how: str, message: str, tmp_path: Path) -> None:
+    env = workers(lambda: Breaking(how, 26), env_timeout=TIMEOUTS[how])
+    numbers = [worker.process.pid for worker in env.remotes]
+    callback = CheckpointCallback(tmp_path, every=10)
+    message = message.replace("step 2 of episode 2", "step 2 of episode 7")
+    with pytest.raises(EnvironmentFault, match=rf"Environment 0 \(toy\) at step 2 of its episode 7 .*{message}"):
+        HASAC(env, **OFF_POLICY).learn(60, callback=callback)
+    assert env.closed and not any(is_alive(number) for number in numbers)
+    assert HASAC.resume(tmp_path, device="cpu").num_timesteps == 20
+
+
+def test_the_workers_traceback_is_the_cause() -> None:
+    env = workers(lambda: Breaking("raises", 1))
+    env.reset()
+    with pytest.raises(EnvironmentFault) as caught:
+        play(env, 1)
+    assert "in fail" in str(caught.value.__cause__) and "lost a wheel" in str(caught.value.__cause__)
+
+
+def test_an_error_in_a_question_is_no_death(tmp_path: Path) -> None:
+    env = workers(Toy, on_env_error="restart")
+    with pytest.raises(EnvironmentFault, match="AttributeError"):
+        env.get_attr("nonsense")
+    assert env.get_attr("team")[0].names == ("a", "b") and env.n_restarts == [0]
+    env.close()
+
+
+# ---------------------------------------------------------------- restart
+
+
+@BREAKS
+def test_a_restart_truncates_the_broken_episode(how: str, tmp_path: Path) -> None:
+    env = workers(
+        lambda: Breaking(how, 6, tmp_path / "flag"), 2, on_env_error="restart", env_timeout=TIMEOUTS[how],
+        monitor_dir=str(tmp_path / "logs"),
+    )  # fmt: skip
+    env.reset()
+    play(env, 5)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        observation, rewards, dones, infos = play(env, 1)[0]
+    broken = [k for k, n in enumerate(env.n_restarts) if n]
+    assert broken and len(said) == len(broken) and "It is started again." in str(said[0].message)
+    for k in broken:
+        assert dones[k] and rewards[k] == 0 and infos[k]["rewards"] == {"a": 0.0, "b": 0.0}
+        assert infos[k]["TimeLimit.truncated"] and "Environment" in infos[k]["env_restart"]
+        assert infos[k]["terminal_observation"]["a"].tolist() == [1, 0]  # as after step 1, the last that was seen
+        assert observation["a"][k].tolist() == [0, 0] and "episode" not in infos[k]
+    later = play(env, 8)
+    assert [sum(step[2][k] for step in later) for k in broken] == [2] * len(broken)
+    env.close()
+    # The Monitor's file goes on: one episode before, two after.
+    rows = (tmp_path / "logs" / f"{broken[0]}.monitor.csv").read_text().splitlines()
+    assert len(rows) == 2 + 3 and rows[0].startswith("#")
+
+
+@BREAKS
+@pytest.mark.parametrize(
+    ("method", "settings"), [(HASAC, OFF_POLICY), (HAPPO, dict(n_steps=10, batch_size=None, **SMALL))]
+)
+def test_a_run_with_a_restart_takes_all_its_steps(
+    how: str, method: Any, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    env = workers(lambda: Breaking(how, 13, tmp_path / "flag"), on_env_error="restart", env_timeout=TIMEOUTS[how])
+    with pytest.warns(UserWarning, match="It is started again"):
+        model = method(env=env, **settings).learn(60)
+    assert model.num_timesteps == 60 and env.n_restarts == [1]
+    assert all(tensor.isfinite().all() for tensor in model.policy.state_dict().values())
+    assert {info["l"] for info in model.ep_info_buffer} == {4}  # the broken episode is no return
+    env.close()
+
+
+@pytest.mark.parametrize("how", ["dies", "raises"])
+def test_a_reset_that_breaks_is_repeated(how: str, tmp_path: Path) -> None:
+    env = workers(lambda: Breaking(how, 2, tmp_path / "flag", when="reset"), on_env_error="restart")
+    env.reset()
+    play(env, 2)
+    with pytest.warns(UserWarning, match=r"\(toy\) at 'reset'"):
+        assert env.reset()["a"].tolist() == [[0, 0]]
+    assert env.n_restarts == [1]
+    env.close()
+
+
+def test_death_between_two_steps_is_noticed_at_the_next_question(tmp_path: Path) -> None:
+    env = workers(Toy, on_env_error="restart")
+    env.reset()
+    play(env, 1)
+    env.remotes[0].process.kill()
+    with pytest.warns(UserWarning, match="exit code -9"):
+        assert env.get_attr("team_reward") == ["mean"]
+    (observation, rewards, dones, infos), (_, next_rewards, next_dones, _) = play(env, 2)
+    assert dones[0] and rewards[0] == 0 and observation["a"][0].tolist() == [0, 0]
+    assert infos[0]["terminal_observation"]["a"].tolist() == [1, 0]
+    assert next_rewards[0] == 1.5 and not next_dones[0]
+    env.close()
+
+
+def test_what_always_breaks_is_given_up() -> None:
+    env = workers(lambda: Breaking("dies", 1), on_env_error="restart")
+    env.reset()
+    with pytest.warns(UserWarning), pytest.raises(EnvironmentFault, match="started again 3 times without one step"):
+        play(env, 10)
+    assert env.n_restarts == [3] and env.closed
+
+
+def test_a_restarted_environment_has_a_seed_of_its_own(tmp_path: Path) -> None:
+    def seeds(on_env_error: str) -> Any:
+        env = workers(lambda: Toy(length=99), on_env_error=on_env_error)
+        env.reset()
+        first = env.env_method("get_wrapper_attr", "parallel_env")[0].seed
+        env.remotes[0].process.kill()
+        with pytest.warns(UserWarning):
+            second = env.env_method("get_wrapper_attr", "parallel_env")[0].seed
+        env.close()
+        return first, second
+
+    assert seeds("restart") == seeds("restart") and len(set(seeds("restart"))) == 2
+
+
+# ---------------------------------------------------------------- nothing stays behind
+
+
+def test_processes_and_handles_are_closed() -> None:
+    def used(spoil: Callable[[TeamSubprocVecEnv], None]) -> tuple[list[int], int]:
+        env = workers(Toy, 3)
+        numbers = [worker.process.pid for worker in env.remotes]
+        env.reset()
+        spoil(env)
+        env.close()
+        return [number for number in numbers if is_alive(number)], len(os.listdir("/proc/self/fd"))
+
+    def in_a_step(env: TeamSubprocVecEnv) -> None:
+        env.step_async(np.zeros((3, 3)))
+
+    def dead(env: TeamSubprocVecEnv) -> None:
+        os.kill(env.remotes[1].process.pid, signal.SIGKILL)
+        with pytest.raises(EnvironmentFault, match="Environment 1 .* exit code -9"):
+            play(env, 1)
+
+    def stopped(env: TeamSubprocVecEnv) -> None:
+        os.kill(env.remotes[1].process.pid, signal.SIGSTOP)
+
+    _, before = used(lambda env: None)  # the server that starts processes stays
+    for spoil in (lambda env: None, in_a_step, dead, stopped):
+        alive, handles = used(spoil)
+        assert alive == [] and handles <= before
+
+
+def test_an_environment_that_cannot_be_built_leaves_nothing(tmp_path: Path) -> None:
+    def build() -> Toy:
+        if (tmp_path / "one").exists():
+            raise OSError("no display")
+        (tmp_path / "one").touch()
+        return Toy()
+
+    workers(Toy).close()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(EnvironmentFault, match="while it is built, must be free of errors. Got 'OSError: no display'"):
+        workers(build, 2)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_workers_leave_ctrl_c_to_the_learner(tmp_path: Path) -> None:
+    class CtrlC(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 20:  # what a terminal does: everybody gets it
+                for number in (os.getpid(), self.model.env.remotes[0].process.pid):
+                    os.kill(number, signal.SIGINT)
+                time.sleep(0.2)
+            return True
+
+    env = workers(Toy)
+    callback = CheckpointCallback(tmp_path, every=100)
+    HASAC(env, **OFF_POLICY).learn(60, callback=[callback, CtrlC()])
+    assert callback.stopped_by is signal.SIGINT
+    assert play(env, 1) and HASAC.resume(tmp_path, device="cpu").num_timesteps == 20
+    env.close()
+
+
+# ---------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_env_error": "ignore"}, r"on_env_error must be one of \('raise', 'restart'\)"),
+        ({"env_timeout": 0}, "env_timeout must be a number of seconds > 0"),
+        ({"env_timeout": "1"}, "env_timeout must be a number of seconds > 0"),
+        ({"backend": "dummy", "env_timeout": 1}, "backend must be 'subproc' or 'auto'"),
+        ({"backend": "dummy", "on_env_error": "restart"}, "cannot be timed or replaced"),
+    ],
+)
+def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make_vec(Toy, 1, **options)
+
+
+def test_the_options_choose_processes() -> None:
+    for options in ({"on_env_error": "restart"}, {"env_timeout": 30.0}):
+        env = make_vec(Toy, 1, **options)
+        assert isinstance(env, TeamSubprocVecEnv) and env.reset()["a"].shape == (1, 2)
+        env.close()
