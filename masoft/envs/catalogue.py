@@ -94,4 +94,41 @@ FOOTBALL = tuple(
     )
 )  # fmt: skip
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAC + SMACV2 + FOOTBALL
+DEXHANDS = tuple(
+    Entry(
+        f"dexhands/{task}",
+        "masoft.envs.dexhands.env:DexHands",
+        {"task": task},
+        extra="dexhands",
+        requires=("gymnasium_robotics", "mujoco"),
+    )
+    for task in (
+        "ShadowHandCatchAbreast",
+        "ShadowHandCatchOver2Underarm",
+        "ShadowHandDoorCloseInward",
+        "ShadowHandDoorOpenInward",
+        "ShadowHandDoorOpenOutward",
+        "ShadowHandLiftUnderarm",
+        "ShadowHandOver",
+        "ShadowHandPen",
+        "ShadowHandTwoCatchUnderarm",
+    )
+)
+
+SMAX = tuple(
+    Entry(
+        f"smax/{map_name}",
+        f"{_ADAPTERS}.smax:make_smax",
+        {"map_name": map_name},
+        extra="smax",
+        requires=("jaxmarl", "jax"),
+        vector_entry_point=f"{_ADAPTERS}.smax:make_smax_vec",
+    )
+    for map_name in (
+        *("3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z", "3s_vs_5z"),
+        *("6h_vs_8z", "smacv2_5_units", "smacv2_10_units", "smacv2_20_units"),
+        *("8m_vs_9m", "corridor_open"),  # not the package's own: registered by the adapter
+    )
+)
+
+CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + SMAC + SMACV2 + FOOTBALL + DEXHANDS
