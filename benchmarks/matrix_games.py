@@ -1,7 +1,8 @@
 """What HASAC, FOP, VDN, QMIX and HAD3QN end in on one-step games, by start and temperature; a CSV row a run.
 
 ``python -m benchmarks.matrix_games HASAC --game matrix/maxent --out docs/benchmarks/data/matrix_games.csv`` appends
-the runs of one algorithm on one game (about two minutes of one core for HASAC and FOP).
+the runs of one algorithm on one game (about two minutes of one core for HASAC and FOP);
+``python -m benchmarks.matrix_games table --out docs/benchmarks/data/matrix_games.csv`` prints what a file holds.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,38 @@ def run(algorithm: str, game: str, start: str, ent_coef: float | None, seed: int
     }  # fmt: skip
 
 
+def table(path: Path) -> Iterator[str]:
+    """A line for each algorithm, start and temperature: what the greedy actions of each seed pay in each game."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    yield "| algorithm | start | temperature | " + " | ".join(f"`{game}`" for game in PAYOFFS) + " |"
+    yield "|---" * (3 + len(PAYOFFS)) + "|"
+    for cell in dict.fromkeys(map(_cell, rows)):
+        found = [
+            [f"{float(row['payoff']):g}" for row in rows if _cell(row) == cell and row["game"] == game]
+            for game in PAYOFFS
+        ]
+        algorithm, start, ent_coef = cell
+        words = [algorithm, start, f"{float(ent_coef):g}" if ent_coef else "-", *map(", ".join, found)]
+        yield "| " + " | ".join(words) + " |"
+
+
+def _cell(row: Mapping[str, str]) -> tuple[str, str, str]:
+    return row["algorithm"], row["start"], row["ent_coef"]
+
+
 def main() -> None:
-    """Run one algorithm on one game and append its rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("algorithm", choices=[*SOFT, "VDN", "QMIX", "HAD3QN"])
-    parser.add_argument("--game", choices=[*PAYOFFS], required=True)
+    """Run one algorithm on one game and append its rows, or print them all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("algorithm", choices=[*SOFT, "VDN", "QMIX", "HAD3QN", "table"])
+    parser.add_argument("--game", choices=[*PAYOFFS], default="matrix/maxent")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=600)
     args = parser.parse_args()
+    if args.algorithm == "table":
+        print(*table(args.out), sep="\n")
+        return
     torch.set_num_threads(1)
     is_new = not args.out.exists()
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -191,7 +191,7 @@ def test_dead_agents_do_not_learn_from_their_ignored_actions() -> None:
     assert float(model._step.log_ratio(model.experience, 1).abs().max()) == 0
 
 
-def test_images_and_normalised_environments_train() -> None:
+def test_normalised_environments_train() -> None:
     env = VecNormalize(masoft.make_vec(lambda: IdentityTeam(["box", "discrete"], masks=False), n_envs=2, seed=0),
                        norm_obs_keys=["agent_0", "agent_1"])  # fmt: skip
     model = build("MAPPO", env=env, gamma=0.9)
