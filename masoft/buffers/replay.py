@@ -13,6 +13,7 @@ from torch import Tensor
 from masoft.buffers.rows import RowStore, write_place
 from masoft.buffers.views import apply_view
 from masoft.errors import ConfigurationError, explain
+from masoft.functional.observations import as_rows
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
 
@@ -264,7 +265,7 @@ class TeamReplayBuffer:
     def _state(self, frames: Mapping[str, Tensor]) -> Tensor:
         if STATE in frames:
             return frames[STATE]
-        return torch.cat([frames[name].flatten(1).float() for name in self.team.names], dim=-1)
+        return torch.cat([as_rows(frames[name]).float() for name in self.team.names], dim=-1)
 
     def _store_final(self, obs: Mapping[str, np.ndarray | Tensor]) -> int:
         if not self._free_slots:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from masoft.functional.observations import as_rows
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critics import FrozenCritic, JointCritic
 from masoft.spec import AgentSpec
@@ -59,9 +60,9 @@ class BoxUtility(nn.Module):
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Observations (batch, *shape) and actions (batch, size) in [-1, 1] to (n_critics, batch)."""
-        values: Tensor = self.critic(observation.flatten(1).float(), action)
+        values: Tensor = self.critic(as_rows(observation).float(), action)
         return values
 
     def freeze(self, observation: Tensor, action: Tensor) -> FrozenCritic:
         """Its weights at rest, for the actor's turn."""
-        return self.critic.freeze(observation.flatten(1).float(), action)
+        return self.critic.freeze(as_rows(observation).float(), action)
