@@ -89,6 +89,7 @@ class TeamProgressBar(BaseCallback):
 class EvenLogging(BaseCallback):
     """Writes SB3's log every ``every`` environment steps, however long or short the episodes are.
 
+    Rows come at the multiples of ``every``, so that a resumed run logs at the same steps as an uninterrupted one.
     Use it with ``learn(..., log_interval=None)``: SB3 itself counts episodes, and a matrix game ends one each step.
 
     Args:
@@ -102,7 +103,7 @@ class EvenLogging(BaseCallback):
         self._dumped_at = -1
 
     def _on_training_start(self) -> None:
-        self._next = self.model.num_timesteps + self.every
+        self._next = (self.model.num_timesteps // self.every + 1) * self.every
 
     def _on_step(self) -> bool:
         if self.model.num_timesteps >= self._next:

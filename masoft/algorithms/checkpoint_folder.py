@@ -100,6 +100,13 @@ class CheckpointFolder:
         self._sweep()
         return path
 
+    def clear(self) -> None:
+        """Delete all checkpoints and what they need; files of other names stay."""
+        for path in self.checkpoints():
+            path.unlink(missing_ok=True)
+        if self.path.is_dir():
+            self._sweep()
+
     def _sweep(self) -> None:
         """Delete unfinished files, and stretches that no checkpoint names."""
         remove_parts(self.path)

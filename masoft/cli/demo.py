@@ -90,7 +90,7 @@ def speaker_listener(out: Path, steps: int, *, bar: bool) -> None:
     settings.save(out)
     env = masoft.make_vec(settings.env, settings.n_envs, seed=settings.seed)
     model = masoft.HASAC(env=env, seed=settings.seed, **parameters)
-    learn(model, settings, out, quiet=True, bar=bar)
+    learn(model, settings, out, steps, quiet=True, bar=bar)
     model.save(out / MODEL)
     env.close()
 

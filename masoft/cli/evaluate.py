@@ -11,7 +11,6 @@ import masoft
 from masoft.cli.output import show_json
 from masoft.cli.run_folder import MODEL, RunSettings
 from masoft.cli.values import Count
-from masoft.errors import ConfigurationError, explain
 
 
 @click.command(short_help="Play a trained team.")
@@ -27,11 +26,10 @@ def command(folder: Path, episodes: int, seed: int, stochastic: bool, random: bo
 
     torch.set_num_threads(1)
     settings = RunSettings.load(folder)
-    if settings.algorithm not in masoft.ALGORITHMS:
-        raise ConfigurationError(explain("The run's algorithm", "one of masoft's", settings.algorithm))
+    cls = settings.algorithm_class()
     env = masoft.make_vec(settings.env, 1, seed=seed, **settings.env_kwargs)
     try:
-        model = getattr(masoft, settings.algorithm).load(folder / MODEL, env=env, verbose=0)
+        model = cls.load(folder / MODEL, env=env, verbose=0)
         returns = play(model, env, episodes, deterministic=not stochastic)
         baseline = play_random(env, episodes, seed) if random else None
     finally:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-import masoft
 from masoft.cli.output import show_json
 from masoft.cli.run_folder import MODEL, RunSettings
-from masoft.errors import ConfigurationError, explain
 
 
 @click.command(short_help="Write a trained team's actors as ONNX files.")
@@ -19,10 +17,8 @@ from masoft.errors import ConfigurationError, explain
 def command(folder: Path, out: Path | None, as_json: bool) -> None:
     """Write one ONNX file an agent and team.json; masoft.deploy.load plays them without torch."""
     settings = RunSettings.load(folder)
-    if settings.algorithm not in masoft.ALGORITHMS:
-        raise ConfigurationError(explain("The run's algorithm", "one of masoft's", settings.algorithm))
     target = out or folder / "actors"
-    getattr(masoft, settings.algorithm).load(folder / MODEL, device="cpu", verbose=0).export(target)
+    settings.algorithm_class().load(folder / MODEL, device="cpu", verbose=0).export(target)
     files = sorted(str(path) for path in target.iterdir())
     if as_json:
         show_json({"folder": str(target), "files": files})

@@ -17,6 +17,7 @@ SETTINGS = "run.json"
 MODEL = "model.zip"
 LOG = "progress.csv"
 PICTURE = "learning_curve.png"
+LOG_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class RunSettings:
         total_timesteps: environment steps asked for.
         parameters: constructor keywords that were given, by the command line or by a preset.
         preset: name of the preset, where one was used.
+        backend, on_env_error, env_timeout: of the environments, see `masoft.make_vec`.
+        threads: CPU threads of PyTorch; sums come out differently with another number.
+        checkpoint_every: environment steps between two checkpoints; 0: only at the start and the end.
         masoft, python: versions.
     """
 
@@ -43,8 +47,40 @@ class RunSettings:
     total_timesteps: int
     parameters: dict[str, Any]
     preset: str | None = None
+    backend: str = "auto"
+    on_env_error: str = "raise"
+    env_timeout: float | None = None
+    threads: int = 1
+    checkpoint_every: int = 0
     masoft: str = masoft.__version__
     python: str = field(default_factory=platform.python_version)
+
+    @property
+    def log_every(self) -> int:
+        """Environment steps between two rows of the log."""
+        return max(self.total_timesteps // LOG_ROWS, 1)
+
+    def make_env(self) -> Any:
+        """The environments of the run, as a VecEnv."""
+        return masoft.make_vec(
+            self.env,
+            self.n_envs,
+            seed=self.seed,
+            backend=self.backend,
+            on_env_error=self.on_env_error,
+            env_timeout=self.env_timeout,
+            **self.env_kwargs,
+        )
+
+    def algorithm_class(self) -> Any:
+        """The class of the algorithm.
+
+        Raises:
+            ConfigurationError: the name is not one of masoft's.
+        """
+        if self.algorithm not in masoft.ALGORITHMS:
+            raise ConfigurationError(explain("The run's algorithm", "one of masoft's", self.algorithm))
+        return getattr(masoft, self.algorithm)
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,12 @@ from masoft.cli.run_folder import MODEL, RunSettings, draw_curve, new_folder
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 
-LOG_ROWS = 40
+if TYPE_CHECKING:
+    from stable_baselines3.common.callbacks import BaseCallback
+
+CHECKPOINTS = 20
+LEAST_CHECKPOINT_STEPS = 1_000
+"""Checkpoints of a run, and the environment steps that lie between two of them at least, unless a flag says so."""
 
 
 class TrainGroup(click.Group):
@@ -40,14 +45,30 @@ class TrainGroup(click.Group):
             formatter.write_text("masoft train ALGORITHM --help lists the flags of one.")
 
 
-@click.group(cls=TrainGroup, short_help="Train a team.", subcommand_metavar="ALGORITHM ENV [FLAGS]...")
-def command() -> None:
-    """Train a team and leave a run folder: settings, log, model, learning curve.
+@click.group(
+    cls=TrainGroup, short_help="Train a team.", subcommand_metavar="ALGORITHM ENV [FLAGS]...",
+    invoke_without_command=True, no_args_is_help=True,
+)  # fmt: skip
+@click.option("--resume", "folder", type=click.Path(path_type=Path), help="Continue the run in this folder.")
+@click.option("--eval-episodes", type=Count(), default=10, show_default=True, help="Played at the end of --resume.")
+@click.option("--no-progress", is_flag=True, help="Draw no bar with --resume.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end of --resume and nothing else.")
+@click.pass_context
+def command(ctx: click.Context, folder: Path | None, eval_episodes: int, no_progress: bool, as_json: bool) -> None:
+    """Train a team and leave a run folder: settings, log, checkpoints, model, learning curve.
 
     \b
     masoft train hasac mpe/simple_speaker_listener_v4 --total-timesteps 50000 --seed 0 --out runs/first
     masoft train hasac mamujoco/HalfCheetah-2x3 --preset --out runs/cheetah
+    masoft train --resume runs/cheetah
     """
+    if ctx.invoked_subcommand is not None:
+        if folder is not None:
+            ctx.fail("--resume takes algorithm, environment and flags from the run: name none of them.")
+        return
+    if folder is None:
+        ctx.fail("Name an algorithm, or a run with --resume FOLDER.")
+    resume(folder, {"eval_episodes": eval_episodes, "no_progress": no_progress, "json": as_json})
 
 
 def algorithm_command(name: str) -> click.Command:
@@ -77,6 +98,18 @@ def algorithm_command(name: str) -> click.Command:
             help="An argument of the environment; repeat it for several.",
         ),
         click.Option(
+            ["--on-env-error"], type=click.Choice(["raise", "restart"]), default="raise", show_default=True,
+            help="End the run when an environment dies, hangs or raises, or put a new process in its place.",
+        ),
+        click.Option(
+            ["--env-timeout"], type=float, default=None, help="Seconds after which an environment counts as hanging."
+        ),
+        click.Option(
+            ["--checkpoint-every"], type=Count(), default=None,
+            help="Environment steps between two checkpoints; 0: at start and end only.  "
+            f"[default: {CHECKPOINTS} a run, at least {LEAST_CHECKPOINT_STEPS} steps apart]",
+        ),
+        click.Option(
             ["--threads"], type=Count(1), default=1, show_default=True,
             help="CPU threads of PyTorch. More than one pays on large networks and idle cores only.",
         ),
@@ -92,25 +125,65 @@ def algorithm_command(name: str) -> click.Command:
 
 def train(name: str, cls: type, flags: dict[str, Any]) -> None:
     """Train as the flags say, save, evaluate, draw, and say what to type next."""
-    import torch
+    from masoft.algorithms.checkpoint_folder import CheckpointFolder
 
-    torch.set_num_threads(flags["threads"])
     settings = settings_of(name, cls, flags)
     folder = new_folder(flags["out"] or default_folder(settings), overwrite=flags["overwrite"])
-    env = masoft.make_vec(
-        settings.env, settings.n_envs, seed=settings.seed, backend=flags["backend"], **settings.env_kwargs
-    )
-    try:
+    with environments_of(settings) as env:
         model = cls(env=env, seed=settings.seed, verbose=0 if flags["json"] else 1, **settings.parameters)
         settings.save(folder)
-        learn(model, settings, folder, quiet=flags["json"], bar=not (flags["json"] or flags["no_progress"]))
-        model.save(folder / MODEL)
-        episodes = flags["eval_episodes"]
-        score = model.score(n_eval_episodes=episodes) if episodes else None
-    finally:
-        env.close()
-    picture = draw_curve(folder, f"{name} on {settings.env}")
-    report(folder, model.num_timesteps, score, episodes, picture, as_json=flags["json"])
+        if flags["overwrite"]:
+            CheckpointFolder(folder).clear()
+        finish(model, settings, folder, flags, settings.total_timesteps)
+
+
+def resume(folder: Path, flags: dict[str, Any]) -> None:
+    """Go on where the newest checkpoint of a run was written, to the end that the run was given."""
+    settings = RunSettings.load(folder)
+    cls = settings.algorithm_class()
+    with environments_of(settings) as env:
+        device = settings.parameters.get("device", "auto")
+        model = cls.resume(folder, env=env, device=device, verbose=0 if flags["json"] else 1)
+        finish(model, settings, folder, flags, model.remaining_timesteps)
+
+
+@contextmanager
+def environments_of(settings: RunSettings) -> Iterator[Any]:
+    """The environments of a run, closed again whatever happens; PyTorch's threads are set before they are made."""
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    with termination_as_interrupt():
+        env = settings.make_env()
+        try:
+            yield env
+        finally:
+            env.close()
+
+
+def finish(model: Any, settings: RunSettings, folder: Path, flags: dict[str, Any], steps: int) -> None:
+    """Learn, then save, evaluate, draw and report; a run that a signal has stopped is saved only.
+
+    Args:
+        model: new, or resumed.
+        settings: of the run.
+        folder: of the run.
+        flags: of the command.
+        steps: environment steps that are left.
+    """
+    from masoft.callbacks import CheckpointCallback
+
+    saver = CheckpointCallback(folder, settings.checkpoint_every or settings.total_timesteps)
+    if steps:
+        bar = not (flags["json"] or flags["no_progress"])
+        learn(model, settings, folder, steps, quiet=flags["json"], bar=bar, callbacks=[saver])
+    model.save(folder / MODEL)
+    stopped_by = None if saver.stopped_by is None else saver.stopped_by.name
+    episodes = 0 if stopped_by else flags["eval_episodes"]
+    score = model.score(n_eval_episodes=episodes) if episodes else None
+    picture = draw_curve(folder, f"{settings.algorithm} on {settings.env}")
+    show = report_as_json if flags["json"] else report
+    show(Outcome(folder, settings, model.num_timesteps, score, episodes, picture, stopped_by))
 
 
 def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
@@ -132,38 +205,44 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
         n_envs, steps = n_envs or found.n_envs, steps or found.total_timesteps
     if steps is None:
         raise ConfigurationError(explain("--total-timesteps", "given", None, "For example --total-timesteps 100000."))
-    return RunSettings(name, environment, env_kwargs, n_envs or 1, flags["seed"], steps, parameters, preset_name)
+    every = flags["checkpoint_every"]
+    return RunSettings(
+        name, environment, env_kwargs, n_envs or 1, flags["seed"], steps, parameters, preset_name,
+        **{name: flags[name] for name in ("backend", "on_env_error", "env_timeout", "threads")},
+        checkpoint_every=max(steps // CHECKPOINTS, LEAST_CHECKPOINT_STEPS) if every is None else every,
+    )  # fmt: skip
 
 
-def learn(model: Any, settings: RunSettings, folder: Path, *, quiet: bool, bar: bool) -> None:
-    """Run the learning loop with log and bar; Ctrl-C or a termination signal ends it early, and the rest goes on."""
-    from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.logger import configure
-
+def learn(
+    model: Any,
+    settings: RunSettings,
+    folder: Path,
+    steps: int,
+    *,
+    quiet: bool,
+    bar: bool,
+    callbacks: Sequence[BaseCallback] = (),
+) -> None:
+    """Run the learning loop with log and bar; a resumed model goes on in the log that is there."""
     from masoft.callbacks import EvenLogging, TeamProgressBar
+    from masoft.cli.run_log import make_logger
 
-    formats = ["csv", "tensorboard"] if quiet else ["stdout", "csv", "tensorboard"]
-    if importlib.util.find_spec("tensorboard") is None:
-        formats.remove("tensorboard")
-    model.set_logger(configure(str(folder), formats))
-    callbacks: list[BaseCallback] = [EvenLogging(settings.total_timesteps // LOG_ROWS)]
-    if bar:
-        callbacks.append(TeamProgressBar())
-    with termination_as_interrupt():
-        try:
-            model.learn(settings.total_timesteps, callback=callbacks, log_interval=None)
-        except KeyboardInterrupt:
-            for callback in callbacks:
-                callback.on_training_end()
-            if not quiet:
-                click.echo(f"Interrupted after {model.num_timesteps} steps; saving what has been learned.")
-        finally:
-            model.logger.close()
+    model.set_logger(make_logger(folder, settings, model.num_timesteps, quiet=quiet))
+    bars = [TeamProgressBar()] if bar else []
+    try:
+        model.learn(
+            steps,
+            callback=[EvenLogging(settings.log_every), *bars, *callbacks],
+            log_interval=None,
+            reset_num_timesteps=False,
+        )
+    finally:
+        model.logger.close()
 
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does: finish, save, exit."""
+    """Let SIGTERM end the command as Ctrl-C does, so that what is open gets closed."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
@@ -181,15 +260,53 @@ def default_folder(settings: RunSettings) -> str:
     return f"runs/{settings.algorithm.lower()}-{settings.env.replace('/', '-')}{seed}"
 
 
-def report(
-    folder: Path, steps: int, score: float | None, episodes: int, picture: Path | None, *, as_json: bool
-) -> None:
-    """Say what was made, or print it as JSON."""
-    if as_json:
-        files = {"model": str(folder / MODEL), "learning_curve": None if picture is None else str(picture)}
-        show_json({"folder": str(folder), "timesteps": steps, "mean_return": score, **files})
-        return
-    if score is not None:
-        click.echo(f"Mean return {score:.2f} over {episodes} episodes of the trained team.")
+@dataclass(frozen=True)
+class Outcome:
+    """How a run came out.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        steps: environment steps taken.
+        score: mean return of the evaluation, or None.
+        episodes: played for it.
+        picture: the learning curve, or None.
+        stopped_by: name of the signal that ended it early, or None.
+    """
+
+    folder: Path
+    settings: RunSettings
+    steps: int
+    score: float | None
+    episodes: int
+    picture: Path | None
+    stopped_by: str | None
+
+
+def report(outcome: Outcome) -> None:
+    """Say what was made, and what to type next."""
+    folder, picture = outcome.folder, outcome.picture
+    if outcome.score is not None:
+        click.echo(f"Mean return {outcome.score:.2f} over {outcome.episodes} episodes of the trained team.")
     click.echo(f"Saved {folder / MODEL}" + (f" and {picture}" if picture else ""))
+    if outcome.stopped_by:
+        click.echo(
+            f"Stopped by {outcome.stopped_by} after {outcome.steps} of {outcome.settings.total_timesteps} steps."
+        )
+        click.echo(f"Next: masoft train --resume {folder}")
+        return
     click.echo(f"Next: masoft evaluate {folder}    tensorboard --logdir {folder}")
+
+
+def report_as_json(outcome: Outcome) -> None:
+    """The same for programs."""
+    show_json(
+        {
+            "folder": str(outcome.folder),
+            "timesteps": outcome.steps,
+            "mean_return": outcome.score,
+            "stopped_by": outcome.stopped_by,
+            "model": str(outcome.folder / MODEL),
+            "learning_curve": None if outcome.picture is None else str(outcome.picture),
+        }
+    )

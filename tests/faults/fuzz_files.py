@@ -76,7 +76,7 @@ def mutate_manifest(rng: random.Random, original: bytes) -> bytes:
         elif rng.random() < 0.3 and isinstance(holder.get(last) if isinstance(holder, dict) else holder[last], int):
             holder[last] = rng.choice([-1, 0, 10**6, 10**9, 2**62])
         else:
-            holder[last] = rng.choice(ODD)
+            holder[last] = copy.deepcopy(rng.choice(ODD))
     return sealed(manifest, archive.members)
 
 
