@@ -3,8 +3,9 @@
     python -m benchmarks.learning --algo hasac --preset mpe/simple_spread_v3-continuous --seed 1 --steps 160000 \
         --out docs/benchmarks/data/spread_hasac_seed1.csv
 
-The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std. Environment steps count
-the random warm-up; the time of evaluations is not counted.
+The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std, eval_success. Environment
+steps count the random warm-up; the time of evaluations is not counted; the last column is the share of episodes with
+``info["is_success"]``, empty where the task reports none.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Curve(BaseCallback):
         self.start_wall, self.start_cpu = time.time(), time.process_time()
         with self.path.open("w", newline="") as file:
             csv.writer(file).writerow(
-                ["env_steps", "wall_s", "cpu_s", "updates", "eval_return_mean", "eval_return_std"]
+                ["env_steps", "wall_s", "cpu_s", "updates", "eval_return_mean", "eval_return_std", "eval_success"]
             )
 
     def _on_step(self) -> bool:
@@ -49,11 +50,18 @@ class Curve(BaseCallback):
 
     def _evaluate(self, steps: int) -> None:
         wall, cpu = time.time(), time.process_time()
-        mean, std = evaluate_policy(self.model, self.eval_env, n_eval_episodes=self.episodes, warn=False)
+        won: list[bool] = []
+
+        def note(values: dict[str, Any], _: dict[str, Any]) -> None:
+            if values["done"] and "is_success" in values["info"]:
+                won.append(values["info"]["is_success"])
+
+        mean, std = evaluate_policy(self.model, self.eval_env, self.episodes, callback=note, warn=False)
         row = [steps, wall - self.start_wall - self.paused_wall, cpu - self.start_cpu - self.paused_cpu]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow(
                 [*(f"{value:.1f}" for value in row), self.model._n_updates, f"{mean:.3f}", f"{std:.3f}"]
+                + [f"{sum(won) / len(won):.3f}" if won else ""]
             )
         self.paused_wall += time.time() - wall
         self.paused_cpu += time.process_time() - cpu
@@ -68,6 +76,7 @@ def main() -> None:
     parser.add_argument("--preset")
     parser.add_argument("--params", type=json.loads, default={}, help="JSON of constructor arguments, over the preset")
     parser.add_argument("--n-envs", type=int)
+    parser.add_argument("--eval-envs", type=int, default=1, help="environments that evaluate side by side")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--every", type=int, default=10_000)
@@ -82,7 +91,7 @@ def main() -> None:
         n_envs, params = options.n_envs or found.n_envs, {**found.parameters, **params}
     algorithm = {name.lower(): name for name in masoft.__all__}[options.algo]
     env = masoft.make_vec(env_id, n_envs=n_envs, seed=options.seed, **env_kwargs)
-    eval_env = masoft.make_vec(env_id, n_envs=1, seed=50_000 + options.seed, **env_kwargs)
+    eval_env = masoft.make_vec(env_id, n_envs=options.eval_envs, seed=50_000 + options.seed, **env_kwargs)
     model = getattr(masoft, algorithm)("MlpPolicy", env, seed=options.seed, device="cpu", **params)
     print(model, flush=True)
     model.learn(options.steps, callback=Curve(eval_env, options.out, options.every, options.episodes))

@@ -115,6 +115,15 @@ DEXHANDS = tuple(
     )
 )
 
+LAG = tuple(
+    Entry(f"lag/{task}", f"masoft.envs.lag.{place}", kwargs, extra="lag", requires=("jsbsim",))
+    for task, place, kwargs in (
+        ("1v1-noweapon", "combat:AirCombat", {"scenario": "1v1"}),
+        ("2v2-noweapon", "combat:AirCombat", {"scenario": "2v2"}),
+        ("heading", "heading:HeadingTask", {}),
+    )
+)
+
 SMAX = tuple(
     Entry(
         f"smax/{map_name}",
@@ -131,4 +140,21 @@ SMAX = tuple(
     )
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + SMAC + SMACV2 + FOOTBALL + DEXHANDS
+VMAS = tuple(
+    Entry(
+        f"vmas/{scenario}",
+        f"{_ADAPTERS}.vmas:make_vmas",
+        {"scenario": scenario},
+        extra="vmas",
+        requires=("vmas",),
+        vector_entry_point=f"{_ADAPTERS}.vmas:make_vmas_vec",
+    )
+    for scenario in (
+        *("balance", "ball_passage", "ball_trajectory", "buzz_wire", "discovery", "dispersion", "dropout", "flocking"),
+        *("football", "give_way", "joint_passage", "joint_passage_size", "multi_give_way", "navigation", "passage"),
+        *("reverse_transport", "road_traffic", "sampling", "transport", "wheel", "wind_flocking"),
+        *("simple_spread", "simple_reference", "simple_speaker_listener"),
+    )
+)
+
+CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + VMAS + SMAC + SMACV2 + FOOTBALL + DEXHANDS + LAG

@@ -1,0 +1,244 @@
+"""Environments that a simulator steps all at once, as one stable-baselines3 VecEnv without processes."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
+
+from masoft.envs.actions import ROUNDING, ActionSplitter
+from masoft.errors import ConfigurationError, EnvironmentFault, explain
+from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
+
+Joint = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchedStep:
+    """What one step of all environments gives.
+
+    Args:
+        observations: team observations to act on next, (n_envs, ...) by name; first ones where an episode has ended.
+        finals: the same before any restart; only rows of episodes that have ended are read.
+        rewards: (n_envs, n_agents); entries of agents that had left count nothing.
+        terminated: (n_envs,), the episode is over for everybody.
+        truncated: (n_envs,), it was cut short.
+        successes: (n_envs,), whether an ended episode was won; None where the task knows no such thing.
+    """
+
+    observations: Joint
+    finals: Joint
+    rewards: NDArray[np.floating[Any]]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    successes: NDArray[np.bool_] | None = None
+
+
+class BatchedVecEnv(VecEnv):
+    """Abstract: what all simulators share that are batched by themselves. One defines ``_start`` and ``_advance``.
+
+    To a learner it is what a DummyVecEnv of TeamEnvs is: the same observations, ``info["rewards"]``,
+    ``info["terminal_observation"]`` and ``info["TimeLimit.truncated"]``, the same refusal of illegal actions.
+
+    Args:
+        n_envs: number of environments.
+        team: the team's specification.
+        team_reward: ``"mean"``, ``"sum"`` or ``"shared"``, see `masoft.envs.TeamEnv`.
+        name: for messages.
+    """
+
+    def __init__(self, n_envs: int, team: TeamSpec, *, team_reward: str, name: str) -> None:
+        self.team, self.team_reward, self.name = team, team_reward, name
+        self.render_mode = None
+        super().__init__(n_envs, team.observation_space, team.action_space)
+        self._splitter = ActionSplitter(team)
+        entries = [(agent.action, where) for agent, where in zip(team.agents, team.action_slices, strict=True)]
+        self._low, self._high = np.zeros(team.action_size, np.float32), np.zeros(team.action_size, np.float32)
+        for action, where in entries:
+            self._low[where] = action.low if action.is_box else 0
+            self._high[where] = action.high if action.is_box else np.array(action.nvec) - 1
+        self._is_choice = np.concatenate([np.full(action.size, not action.is_box) for action, _ in entries])
+        self._slack = np.where(self._is_choice, np.float32(0), ROUNDING * (self._high - self._low))
+        sizes = [n for agent in team.agents for n in agent.action.nvec]
+        self._mask_offsets = np.cumsum([0, *sizes])[:-1]
+        self._mask: NDArray[Any] | None = None
+        self._active: NDArray[Any] | None = None
+        self._actions: NDArray[Any] | None = None
+        self._elapsed = 0
+
+    @abstractmethod
+    def _start(self, seeds: Sequence[int | None]) -> Joint:
+        """Start an episode everywhere; a seed, where there is one, decides it and all that follow."""
+
+    @abstractmethod
+    def _advance(self, actions: NDArray[Any]) -> BatchedStep:
+        """Step everywhere, and start those episodes anew that have ended.
+
+        Args:
+            actions: (n_envs, action_size), legal, in the environment's units; choices are whole numbers.
+        """
+
+    def reset(self) -> Joint:
+        """Start an episode in every environment."""
+        seeds, self._actions, self._elapsed = list(self._seeds), None, 0
+        self._reset_seeds()
+        self._reset_options()
+        return self._remember(self._start(seeds))
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Keep the actions for `step_wait`.
+
+        Raises:
+            EnvironmentFault: an illegal one; the message says whose, where, and what would be legal.
+        """
+        if self._active is None:
+            must, cure = "running when step is called", "Call reset first."
+            raise EnvironmentFault(explain(f"The episodes of {self.name}", must, "none", cure))
+        self._elapsed += 1
+        self._actions = self._legal(np.asarray(actions))
+
+    def step_wait(self) -> Any:
+        """Step.
+
+        Returns:
+            observations, team rewards (n_envs,), dones (n_envs,), one info an environment.
+        """
+        assert self._actions is not None and self._active is not None
+        acted, actions, self._actions = self._active, self._actions, None
+        try:
+            step = self._advance(actions)
+        except EnvironmentFault:
+            raise
+        except Exception as error:
+            cure = "The error above comes from the simulator itself."
+            raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
+        own = np.where(acted, step.rewards, 0)
+        names = self.team.names
+        infos: list[dict[str, Any]] = [{"rewards": dict(zip(names, row, strict=True))} for row in own.tolist()]
+        dones = step.terminated | step.truncated
+        for env in np.flatnonzero(dones):
+            infos[env]["terminal_observation"] = {name: _copy(values[env]) for name, values in step.finals.items()}
+            infos[env]["TimeLimit.truncated"] = bool(step.truncated[env] and not step.terminated[env])
+            if step.successes is not None:
+                infos[env]["is_success"] = bool(step.successes[env])
+        return self._remember(step.observations), self._team_reward(own, acted), dones, infos
+
+    def _remember(self, observations: Joint) -> Joint:
+        """Keep masks and flags, against which the next actions are checked."""
+        self._mask = observations.get(ACTION_MASK)
+        self._active = np.asarray(observations[ACTIVE]).astype(bool)
+        return observations
+
+    def _team_reward(self, own: NDArray[Any], acted: NDArray[np.bool_]) -> NDArray[np.float32]:
+        if not np.isfinite(own).all():
+            self._fault("The rewards", "finite", own.tolist())
+        if self.team_reward == "sum":
+            return np.asarray(own.sum(1), np.float32)
+        if self.team_reward == "mean":
+            return np.asarray(own.mean(1), np.float32)
+        shared = own[np.arange(len(own)), acted.argmax(1)]
+        if not np.array_equal(np.where(acted, own, shared[:, None]), np.broadcast_to(shared[:, None], own.shape)):
+            must, cure = "the same for all agents (team_reward='shared')", "Choose team_reward='mean' or 'sum'."
+            self._fault("The rewards", must, own.tolist(), cure)
+        return np.asarray(shared, np.float32)
+
+    def _legal(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """The actions inside their bounds, choices as whole numbers; refuses what no rounding explains."""
+        if actions.shape != (self.num_envs, self.team.action_size):
+            self._fault("The joint actions", f"of shape {(self.num_envs, self.team.action_size)}", actions.shape)
+        whole = actions.dtype.kind in "iu"
+        rounded = actions if whole else np.where(self._is_choice, np.rint(actions), actions)
+        inside: NDArray[Any] = np.minimum(np.maximum(rounded, self._low), self._high)
+        legal = np.abs(rounded - inside) <= self._slack  # not so for NaN
+        if self._mask is not None:
+            choices = np.where(legal, inside, 0)[:, self._is_choice].astype(np.int64)
+            legal[:, self._is_choice] &= np.take_along_axis(self._mask, choices + self._mask_offsets, 1) != 0
+        if not legal.all():
+            for env in np.flatnonzero(~legal.all(1)):
+                self._refuse(int(env), actions[env])
+            inside = np.where(np.isfinite(inside), inside, self._low)  # an entry of an agent that has left
+        return inside
+
+    def _refuse(self, env: int, actions: NDArray[Any]) -> None:
+        """Raise with the name of the agent; silent where only agents that have left are concerned."""
+        assert self._active is not None
+        mask = None if self._mask is None else np.asarray(self._mask[env])
+        live = np.flatnonzero(self._active[env]).tolist()
+        self._splitter.split(actions, live, mask, lambda: f"in environment {env}, {self._where()}")
+
+    def _fault(self, which: str, must: str, got: object, cure: str = "") -> NoReturn:
+        raise EnvironmentFault(explain(f"{which} {self._where()}", must, got, cure))
+
+    def _where(self) -> str:
+        return f"at vector step {self._elapsed} of {self.name}"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """An attribute of the whole, once for each environment asked for."""
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set an attribute, for all environments at once.
+
+        Raises:
+            ConfigurationError: only some were asked for.
+        """
+        self._ask_all(indices, "set_attr")
+        setattr(self, attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the whole; its answer once for each environment.
+
+        Raises:
+            ConfigurationError: only some were asked for.
+        """
+        self._ask_all(indices, "env_method")
+        return [getattr(self, method_name)(*method_args, **method_kwargs)] * self.num_envs
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+        """No environment is wrapped by itself."""
+        return [False for _ in self._get_indices(indices)]
+
+    def _ask_all(self, indices: Any, method: str) -> None:
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            cure = "Environments of a batch have no parts of their own; backend='dummy' makes separate ones."
+            raise ConfigurationError(explain(f"indices of {method}", "None (all environments)", indices, cure))
+
+
+def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:
+    """A batch inside stable-baselines3's VecMonitor, as separate environments are inside Monitors.
+
+    Args:
+        vec_env: the batch.
+        monitor_dir: folder for the monitor's file; None writes none.
+    """
+    if monitor_dir is None:
+        return VecMonitor(vec_env)
+    os.makedirs(monitor_dir, exist_ok=True)
+    return VecMonitor(vec_env, os.path.join(monitor_dir, "0"))
+
+
+def finite(observations: Mapping[str, Any], where: str) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises:
+        EnvironmentFault: names the entry and the environments.
+    """
+    for name, values in observations.items():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
+            rows = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))
+            cure = "The simulation has diverged or divides by zero; the team's actions were inside their bounds."
+            which = f"{name!r} of environments {rows.tolist()} {where}"
+            raise EnvironmentFault(explain(which, "finite everywhere", values[rows[0]].tolist(), cure))
+
+
+def _copy(values: Any) -> Any:
+    return values.copy() if isinstance(values, np.ndarray) else values.clone()
