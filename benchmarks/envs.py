@@ -53,6 +53,23 @@ def bare_parallel(env: Any) -> Step:
     return step
 
 
+def bare_hands(env: Any) -> Step:
+    """Steps the model of two hands: two MuJoCo steps a control step, nothing observed."""
+    import mujoco
+
+    model, data = env.model, mujoco.MjData(env.model)
+    low, high = model.actuator_ctrlrange.T
+    commands = np.random.default_rng(0).uniform(low, high, (ACTIONS, model.nu))
+
+    def step(k: int) -> None:
+        if k % env.max_episode_steps == 0:
+            mujoco.mj_resetData(model, data)
+        data.ctrl[:] = commands[k % ACTIONS]
+        mujoco.mj_step(model, data, 2)
+
+    return step
+
+
 def simulator(id: str) -> Step | None:
     """The simulator without masoft, or None where masoft is the simulator."""
     family, _, task = id.partition("/")
@@ -63,6 +80,8 @@ def simulator(id: str) -> Step | None:
         if scenario == "ManySegmentSwimmer":  # has no id of its own; its robot, made by the adapter, without masoft
             return bare_gymnasium(make(id).env)
         return bare_gymnasium(gymnasium.make(SCENARIOS[scenario]))
+    if family == "dexhands":
+        return bare_hands(make(id))
     return None
 
 

@@ -70,9 +70,9 @@ class Pot:
             body.add_geom(type=_shape("BOX"), size=(0.005, 0.031, 0.0825), **wall, density=1000.0, rgba=CLAY,
                           **_TOUCHED_BY_HANDS)  # fmt: skip
         for side, sign in zip(SIDES, (1, -1), strict=True):
-            _bar(body, (-0.05, sign * 0.16, 0.06), (0.05, sign * 0.16, 0.06), 0.012)
+            _bar(body, (-0.05, sign * 0.168, 0.06), (0.05, sign * 0.168, 0.06), 0.01)
             for x in (-0.05, 0.05):
-                _bar(body, (x, sign * 0.105, 0.06), (x, sign * 0.16, 0.06), 0.008)
+                _bar(body, (x, sign * 0.115, 0.06), (x, sign * 0.168, 0.06), 0.008)
             body.add_site(name=f"{name}/{side}", pos=(0, sign * 0.15, 0.06), group=4)
 
 
