@@ -9,8 +9,10 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from masoft.envs.worker import Builder, Worker
+from masoft.envs.worker import Builder, Launcher, Worker
+from masoft.envs.worker_process import serve
 from masoft.errors import EnvironmentFault
 
 
@@ -21,6 +23,18 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "masoft.envs.vector"])  # seconds of imports, once
     return context
+
+
+def launch_process(builder: Builder) -> tuple[Any, Any]:
+    """A process of this machine that builds an environment, and the pipe to it."""
+    context = _context()
+    pipe, remote = context.Pipe()
+    arguments = (remote, pipe, CloudpickleWrapper(builder))
+    # A daemon ends with the learner, whatever ends that.
+    process = context.Process(target=serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
+    process.start()
+    remote.close()
+    return pipe, process
 
 
 class TeamSubprocVecEnv(SubprocVecEnv):
@@ -34,20 +48,25 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         builders: make the environments, each in its process.
         on_env_error: ``"raise"`` or ``"restart"``.
         env_timeout: seconds for one answer of a worker; None: as long as it takes.
+        launch: starts a worker: a process here, or a Ray actor (`masoft.envs.ray_worker.RayLauncher`).
 
     Raises:
         EnvironmentFault: an environment cannot be built.
     """
 
     def __init__(
-        self, builders: Sequence[Builder], *, on_env_error: str = "raise", env_timeout: float | None = None
+        self,
+        builders: Sequence[Builder],
+        *,
+        on_env_error: str = "raise",
+        env_timeout: float | None = None,
+        launch: Launcher = launch_process,
     ) -> None:
         self.waiting, self.closed = False, False
-        context = _context()
         self.remotes: list[Worker] = []
         with self._closed_by_faults():
             for rank, builder in enumerate(builders):
-                self.remotes.append(Worker(context, rank, builder, on_env_error, env_timeout))
+                self.remotes.append(Worker(launch, rank, builder, on_env_error, env_timeout))
             ready = [worker.await_ready() for worker in self.remotes]
         VecEnv.__init__(self, len(builders), ready[0].observation_space, ready[0].action_space)
 

@@ -15,14 +15,16 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
-from masoft.envs.subproc import TeamSubprocVecEnv
+from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
 from masoft.envs.team_env import TeamEnv
-from masoft.envs.worker import ON_ENV_ERROR
+from masoft.envs.worker import ON_ENV_ERROR, Launcher
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import TeamSpec
 from masoft.validation import Real
 
-BACKENDS = ("auto", "dummy", "subproc")
+BACKENDS = ("auto", "dummy", "subproc", "ray")
+"""Where copies of an environment run."""
+IN_PROCESSES = ("subproc", "ray")
 
 KINDS = "an environment id, a PettingZoo environment, a gymnasium.Env, a VecEnv of teams, or a callable that makes one"
 
@@ -67,7 +69,8 @@ def make_vec(
         n_envs: number of copies.
         seed: copy i is seeded with seed + i.
         backend: ``"dummy"`` steps them in turn in this process, ``"subproc"`` gives each a process of its own, in
-            which it is built (so it need not be picklable), ``"auto"`` takes processes where one of the two options
+            which it is built (so it need not be picklable), ``"ray"`` an actor of the Ray cluster that the program
+            has joined, or of one started on this machine, ``"auto"`` takes processes where one of the two options
             on faults below asks for them, else the simulator's own batching where it has one, else ``"dummy"``.
         team_reward: see `TeamEnv`.
         monitor_dir: folder for the Monitors' files; None writes none.
@@ -97,7 +100,7 @@ def make_vec(
         vec_env: VecEnv = source.build_vector(n_envs=n_envs, seed=seed, team_reward=team_reward, **env_kwargs)
         return vec_env
     is_recipe = isinstance(source, Registration) or _is_callable_source(source)
-    if not is_recipe and (n_envs > 1 or env_kwargs or backend == "subproc"):
+    if not is_recipe and (n_envs > 1 or env_kwargs or backend in IN_PROCESSES):
         raise ConfigurationError(
             explain("env", "an id or a callable where copies, arguments or processes are asked for", env,
                     "Pass a function that makes the environment, for example make_vec(lambda: MyEnv(), n_envs=4).")
@@ -109,8 +112,9 @@ def make_vec(
         for rank in range(n_envs)
     ]
     vec: VecEnv
-    if backend == "subproc":
-        vec = TeamSubprocVecEnv(builders, on_env_error=on_env_error, env_timeout=env_timeout)
+    if backend in IN_PROCESSES:
+        launch = launch_process if backend == "subproc" else _ray_launcher()
+        vec = TeamSubprocVecEnv(builders, on_env_error=on_env_error, env_timeout=env_timeout, launch=launch)
     else:
         vec = DummyVecEnv(builders)  # type: ignore[arg-type]
     if seed is not None:
@@ -124,7 +128,7 @@ def _backend_for_faults(backend: str, on_env_error: str, env_timeout: float | No
         raise ConfigurationError(explain("on_env_error", f"one of {ON_ENV_ERROR}", on_env_error))
     if env_timeout is not None and not Real(0, open_low=True).accepts(env_timeout):
         raise ConfigurationError(explain("env_timeout", "a number of seconds > 0, or None", env_timeout))
-    if on_env_error == "raise" and env_timeout is None:
+    if backend == "ray" or (on_env_error == "raise" and env_timeout is None):
         return backend
     if backend == "dummy":
         cure = "An environment in this process cannot be timed or replaced."
@@ -132,6 +136,12 @@ def _backend_for_faults(backend: str, on_env_error: str, env_timeout: float | No
             explain("backend", "'subproc' or 'auto' with on_env_error='restart' or env_timeout", backend, cure)
         )
     return "subproc"
+
+
+def _ray_launcher() -> Launcher:
+    from masoft.envs.ray_worker import RayLauncher
+
+    return RayLauncher()
 
 
 def team_of(vec_env: VecEnv) -> TeamSpec:

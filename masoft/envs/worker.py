@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from multiprocessing.context import BaseContext
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import gymnasium
 import numpy as np
-from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from masoft.envs.worker_process import EPISODE, Failure, Ready, serve
+from masoft.envs.worker_process import EPISODE, Failure, Ready
 from masoft.errors import EnvironmentFault, explain
 
 ON_ENV_ERROR = ("raise", "restart")
@@ -20,6 +19,8 @@ BUILD_SECONDS = 120.0
 """What building may take beyond the timeout: imports, and engines that compile."""
 CLOSE_SECONDS = 5.0
 """What an environment may take to close before its process is killed."""
+KILL_SECONDS = 30.0
+"""What the system may take to end a killed process, on a machine with too much to do."""
 MOST_IN_A_ROW = 3
 """Restarts of one environment without a completed step between them; then it is beyond repair."""
 
@@ -38,6 +39,10 @@ class Builder(Protocol):
         ...
 
 
+Launcher: TypeAlias = Callable[[Builder], tuple[Any, Any]]
+"""Starts the process of an environment; its two answers do what a `multiprocessing` pipe and process do."""
+
+
 class WorkerTraceback(Exception):
     """The traceback of a worker process, shown as the cause of the fault on this side."""
 
@@ -46,7 +51,7 @@ class Worker:
     """A worker process as the learner sees it, in the place of a pipe's end in stable-baselines3's SubprocVecEnv.
 
     Args:
-        context: starts processes.
+        launch: starts the process.
         rank: number of the environment.
         builder: makes the environment.
         on_error: ``"raise"`` an `EnvironmentFault`, or ``"restart"``: kill the process, build a new one, and report
@@ -58,10 +63,10 @@ class Worker:
     """
 
     def __init__(
-        self, context: BaseContext, rank: int, builder: Builder, on_error: str = "raise", timeout: float | None = None
+        self, launch: Launcher, rank: int, builder: Builder, on_error: str = "raise", timeout: float | None = None
     ) -> None:
         self.rank, self.n_restarts = rank, 0
-        self._context, self._builder, self._on_error, self._timeout = context, builder, on_error, timeout
+        self._launch, self._builder, self._on_error, self._timeout = launch, builder, on_error, timeout
         self._message: tuple[str, Any] = ("build", None)
         self._seed: int | None = None
         self._in_a_row = self._episode = self._elapsed = 0
@@ -124,7 +129,7 @@ class Worker:
         self.process.join(CLOSE_SECONDS)
         if self.process.is_alive():
             self.process.kill()
-            self.process.join(CLOSE_SECONDS)
+            self.process.join(KILL_SECONDS)
         with contextlib.suppress(ValueError):  # not even a kill ended it
             self.process.close()
 
@@ -134,12 +139,7 @@ class Worker:
             self._pipe.send(message)
 
     def _start(self) -> None:
-        self._pipe, remote = self._context.Pipe()
-        arguments = (remote, self._pipe, CloudpickleWrapper(self._builder))
-        # A daemon ends with the learner, whatever ends that.
-        self.process = self._context.Process(target=serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
-        self.process.start()
-        remote.close()
+        self._pipe, self.process = self._launch(self._builder)
         self._deadline = self._from_now(BUILD_SECONDS)
 
     def _from_now(self, more: float = 0.0) -> float | None:

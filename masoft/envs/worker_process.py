@@ -74,6 +74,29 @@ def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWra
         remote.close()
 
 
+class Hosted:
+    """An environment that is called instead of asked through a pipe, with the same questions and answers.
+
+    Args:
+        builder: makes the environment.
+    """
+
+    def __init__(self, builder: CloudpickleWrapper) -> None:
+        self._builder = builder
+        self._env: Any = None
+
+    def build(self) -> Ready | Failure:
+        """Build it."""
+        self._env, answer = _build(self._builder)
+        return answer
+
+    def answer(self, command: str, data: Any) -> Any:
+        """Do what the learner asks, or a `Failure`."""
+        if command == "close":
+            return self._env.close()
+        return _answer(self._env, command, data)
+
+
 class _Over(Exception):
     """The environment is in no state to go on."""
 

@@ -1,0 +1,114 @@
+"""Environments in Ray actors; most are skipped where Ray is not installed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+
+import masoft
+from masoft.errors import EnvironmentFault, MissingDependencyError
+
+SMALL: dict[str, Any] = dict(
+    learning_starts=8, batch_size=8, buffer_size=200, seed=0, device="cpu", policy_kwargs={"net_arch": [8]}
+)
+
+
+def recipe(folder: Path) -> Callable[[], Any]:
+    """Makes a team that leaves its process's number in a file; sent to the actor by value, as a user's function is."""
+
+    def make() -> Any:
+        import os
+        import tempfile
+
+        from masoft.testing.games import IdentityTeam
+
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".pid", delete=False) as file:
+            file.write(str(os.getpid()))
+        return IdentityTeam(episode_length=5)
+
+    return make
+
+
+def test_without_ray_the_message_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "masoft\[ray\]"'):
+        masoft.make_vec("matrix/maxent", 2, backend="ray")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'masoft[ray]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    yield ray
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves its daemons' handles to the collector
+        ray.shutdown()
+        gc.collect()
+
+
+def workers(folder: Path) -> list[int]:
+    """Numbers of the processes that have built an environment, oldest first."""
+    files = sorted(folder.glob("*.pid"), key=lambda path: path.stat().st_mtime_ns)
+    return [int(path.read_text()) for path in files]
+
+
+@pytest.mark.slow
+def test_actors_give_the_numbers_that_local_environments_give(ray: Any, tmp_path: Path) -> None:
+    there = masoft.make_vec(recipe(tmp_path), 2, seed=3, backend="ray")
+    here = masoft.make_vec(recipe(tmp_path), 2, seed=3, backend="dummy")
+    np.testing.assert_equal(there.reset(), here.reset())
+    rng = np.random.default_rng(0)
+    actions = np.stack([here.action_space.sample() for _ in range(2)])
+    for _ in range(12):
+        actions = np.where(rng.random() < 0.5, actions, actions[::-1])
+        for one, other in zip(there.step(actions)[:3], here.step(actions)[:3], strict=True):
+            np.testing.assert_equal(one, other)
+    there.close()
+    here.close()
+
+
+class Kill(BaseCallback):
+    """kill -9 for the process of the first environment, once, in the middle of the run."""
+
+    def __init__(self, folder: Path, at: int) -> None:
+        super().__init__()
+        self.folder, self.at, self.is_done = folder, at, False
+
+    def _on_step(self) -> bool:
+        if not self.is_done and self.num_timesteps >= self.at:
+            os.kill(workers(self.folder)[0], signal.SIGKILL)
+            self.is_done = True
+        return True
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_replaced_and_the_run_goes_on(ray: Any, tmp_path: Path) -> None:
+    env = masoft.make_vec(recipe(tmp_path), 2, seed=0, backend="ray", on_env_error="restart")
+    with pytest.warns(UserWarning, match="It is started again"):
+        model = masoft.HASAC(env, **SMALL).learn(60, callback=Kill(tmp_path, 24))
+    assert model.num_timesteps == 60
+    assert env.n_restarts in ([1, 0], [0, 1]) and len(workers(tmp_path)) == 3
+    env.close()
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_an_error_where_that_is_asked_for(ray: Any, tmp_path: Path) -> None:
+    env = masoft.make_vec(recipe(tmp_path), 1, seed=0, backend="ray")
+    env.reset()
+    os.kill(workers(tmp_path)[0], signal.SIGKILL)
+    with pytest.raises(EnvironmentFault, match="Environment 0 .* must be alive"):
+        for _ in range(3):
+            env.step(np.stack([env.action_space.sample()]))
+    assert env.closed
