@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -89,7 +89,9 @@ class BatchedVecEnv(VecEnv):
         seeds, self._actions, self._elapsed = list(self._seeds), None, 0
         self._reset_seeds()
         self._reset_options()
-        return self._remember(self._start(seeds))
+        observations = self._start(seeds)
+        self._check_finite(observations)
+        return self._remember(observations)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for `step_wait`.
@@ -118,6 +120,7 @@ class BatchedVecEnv(VecEnv):
         except Exception as error:
             cure = "The error above comes from the simulator itself."
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
+        self._check_finite(step.finals)
         own = np.where(acted, step.rewards, 0)
         names = self.team.names
         infos: list[dict[str, Any]] = [{"rewards": dict(zip(names, row, strict=True))} for row in own.tolist()]
@@ -134,6 +137,15 @@ class BatchedVecEnv(VecEnv):
         self._mask = observations.get(ACTION_MASK)
         self._active = np.asarray(observations[ACTIVE]).astype(bool)
         return observations
+
+    def _check_finite(self, observations: Joint) -> None:
+        """Refuse observations that are not finite, with the environments they come from."""
+        for name, values in observations.items():
+            is_finite = np.isfinite(values) if isinstance(values, np.ndarray) else values.isfinite()
+            if not is_finite.all():
+                env = int((~is_finite).reshape(self.num_envs, -1).any(1).argmax())
+                cure = "The simulation has diverged or divides by zero; the team's actions were inside their bounds."
+                self._fault(f"{name!r} of environment {env}", "finite everywhere", values[env].tolist(), cure)
 
     def _team_reward(self, own: NDArray[Any], acted: NDArray[np.bool_]) -> NDArray[np.float32]:
         if not np.isfinite(own).all():
@@ -224,20 +236,6 @@ def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:
         return VecMonitor(vec_env)
     os.makedirs(monitor_dir, exist_ok=True)
     return VecMonitor(vec_env, os.path.join(monitor_dir, "0"))
-
-
-def finite(observations: Mapping[str, Any], where: str) -> None:
-    """Refuse numbers that are not finite.
-
-    Raises:
-        EnvironmentFault: names the entry and the environments.
-    """
-    for name, values in observations.items():
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
-            rows = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))
-            cure = "The simulation has diverged or divides by zero; the team's actions were inside their bounds."
-            which = f"{name!r} of environments {rows.tolist()} {where}"
-            raise EnvironmentFault(explain(which, "finite everywhere", values[rows[0]].tolist(), cure))
 
 
 def _copy(values: Any) -> Any:

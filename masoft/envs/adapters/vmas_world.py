@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import random
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -126,10 +127,16 @@ class VmasWorld:
         return observations, rewards, terminated, infos
 
     def _begin(self, worlds: Sequence[int]) -> None:
-        with self._randomness():
+        from vmas.simulator.environment.environment import local_seed
+
+        # What ``env.seed`` and ``env.reset_at`` do, entering and leaving the stream once and not twice a world.
+        with self._randomness(), local_seed(self._shared):
             for world in worlds:
-                self.env.seed(int(self._seeds[world].integers(2**31)))
-                self.env.reset_at(world, return_observations=False)
+                seed = int(self._seeds[world].integers(2**31))
+                torch.manual_seed(seed)
+                np.random.seed(seed)
+                random.seed(seed)
+                self.env.scenario.env_reset_world_at(world)
 
     def _observations(self) -> list[Tensor]:
         with self._randomness():

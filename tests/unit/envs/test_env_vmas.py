@@ -1,0 +1,186 @@
+"""VMAS: single worlds and batches, on their own randomness."""
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("vmas", reason='needs the extra: pip install "masoft[vmas]"')
+
+from stable_baselines3.common.vec_env import VecMonitor
+
+from masoft import HASAC
+from masoft.envs import TeamEnv, make, make_vec, team_of
+from masoft.envs.adapters.vmas import SCENARIOS, VmasVecEnv
+from masoft.envs.registry import registered
+from masoft.errors import ConfigurationError, EnvironmentFault
+from masoft.testing import check_env
+
+# Agents, entries an agent sees, entries it acts with; at the scenario's defaults.
+SHAPES = {
+    "balance": (3, 16, 2), "ball_passage": (2, 10, 2), "ball_trajectory": (2, 8, 2), "buzz_wire": (2, 6, 2),
+    "discovery": (5, 19, 2), "dispersion": (4, 16, 2), "dropout": (4, 7, 2), "flocking": (4, 18, 2),
+    "football": (3, 56, 2), "give_way": (2, 4, 2), "joint_passage": (2, 10, 2), "joint_passage_size": (2, 12, 2),
+    "multi_give_way": (4, 7, 2), "navigation": (4, 18, 2), "passage": (5, 8, 2), "reverse_transport": (4, 10, 2),
+    "road_traffic": (20, 32, 2), "sampling": (3, 24, 2), "transport": (4, 11, 2), "wheel": (4, 13, 2),
+    "wind_flocking": (2, 4, 2), "simple_spread": (3, 14, 2), "simple_reference": (2, 21, 12),
+    "simple_speaker_listener": (2, 3, 5),
+}  # fmt: skip
+QUICK = ("balance", "navigation", "transport", "give_way", "simple_speaker_listener")
+
+
+def some(slow, quick=QUICK):
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in slow]
+
+
+def uniform(team, n, generator):
+    space = team.action_space
+    return generator.uniform(space.low, space.high, (n, team.action_size)).astype(np.float32)
+
+
+def test_every_listed_scenario_has_an_id():
+    assert {entry.id for entry in registered() if entry.extra == "vmas"} == {f"vmas/{name}" for name in SCENARIOS}
+    assert set(SHAPES) == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("scenario", some(SHAPES))
+def test_shapes_and_a_hundred_legal_steps(scenario):
+    env = TeamEnv(make(f"vmas/{scenario}"))
+    first = env.team.agents[0]
+    assert (env.team.n_agents, *first.observation_shape, first.action.size) == SHAPES[scenario]
+    generator = np.random.default_rng(0)
+    env.reset(seed=0)
+    for _ in range(100):
+        observation, reward, terminated, truncated, info = env.step(uniform(env.team, 1, generator)[0])
+        assert np.isfinite(reward) and reward == pytest.approx(np.mean(list(info["rewards"].values())), abs=1e-5)
+        if terminated or truncated:
+            env.reset()
+    check_env(env, n_steps=60)
+
+
+def test_actions_have_their_own_ranges():
+    assert make("vmas/give_way").action_space("agent_0").high.tolist() == [0.5, 0.5]
+    speaker = make("vmas/simple_speaker_listener")
+    assert speaker.action_space("speaker_0").low.tolist() == [-1, -1, 0, 0, 0]
+    assert speaker.action_space("listener_0").shape == (2,)
+    choices = make("vmas/balance", continuous_actions=False)
+    assert choices.action_space("agent_0").n == 9
+    many = make("vmas/balance", continuous_actions=False, multidiscrete_actions=True, n_agents=2)
+    assert many.possible_agents == ["agent_0", "agent_1"] and many.action_space("agent_1").nvec.tolist() == [3, 3]
+    check_env(choices, n_steps=30)
+    check_env(many, n_steps=30)
+    discrete = make_vec("vmas/balance", 2, seed=0, continuous_actions=False)
+    discrete.reset()
+    discrete.step(np.array([[0, 8, 4], [1, 2, 3]]))
+    with pytest.raises(EnvironmentFault, match="agent 'agent_1' in environment 1"):
+        discrete.step(np.array([[0, 8, 4], [1, 9, 3]]))
+
+
+def test_truncation_and_termination_are_told_apart():
+    env = TeamEnv(make("vmas/navigation", max_steps=7))
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(env.team.action_size))[2:4] for _ in range(7)]
+    assert ends == [(False, False)] * 6 + [(False, True)]
+    with pytest.raises(EnvironmentFault, match="Call reset first"):
+        env.step(np.zeros(env.team.action_size))
+    env = TeamEnv(make("vmas/balance"))  # nobody holds the package: it falls
+    env.reset(seed=0)
+    while True:
+        *_, terminated, truncated, _ = env.step(np.tile([0, -1], 3))
+        if terminated or truncated:
+            break
+    assert terminated and not truncated and env._elapsed < 100
+
+
+def test_a_batch_is_the_single_worlds_of_its_seeds():
+    n, generator = 3, np.random.default_rng(0)
+    batch = make_vec("vmas/navigation", n, seed=11, max_steps=15)
+    singles = [TeamEnv(make("vmas/navigation", max_steps=15)) for _ in range(n)]
+    seen = batch.reset()
+    for env, single in enumerate(singles):
+        agree(single.reset(seed=11 + env)[0], seen, env)
+    for step in range(1, 36):
+        actions = uniform(team_of(batch), n, generator)
+        seen, rewards, dones, infos = batch.step(actions)
+        for env, single in enumerate(singles):
+            last, reward, terminated, truncated, info = single.step(actions[env])
+            assert reward == pytest.approx(rewards[env], abs=1e-3) and (terminated or truncated) == dones[env]
+            assert info["rewards"] == pytest.approx(infos[env]["rewards"], abs=1e-3)
+            if dones[env]:
+                assert infos[env]["TimeLimit.truncated"] == truncated == (step % 15 == 0)
+                assert infos[env]["episode"]["l"] == 15
+                for name, values in last.items():
+                    np.testing.assert_allclose(infos[env]["terminal_observation"][name], values, atol=1e-3)
+                last, _ = single.reset()
+            agree(last, seen, env)
+
+
+def agree(one, batch, env):
+    for name, values in one.items():
+        np.testing.assert_allclose(batch[name][env], values, atol=1e-3, err_msg=f"{name} of world {env}")
+
+
+def test_a_batch_restarts_only_the_worlds_that_ended():
+    batch = make_vec("vmas/balance", 8, seed=0)
+    batch.reset()
+    actions = np.tile([0, -1], (8, 3)).astype(np.float32)  # nobody holds the package
+    while True:
+        before = batch.venv._elapsed_in.copy()
+        dones = batch.step(actions)[2]
+        assert (batch.venv._elapsed_in == np.where(dones, 0, before + 1)).all()
+        if dones.any() and not dones.all():
+            break
+
+
+def test_seeding_is_repeatable_and_of_no_concern_to_others():
+    def run(seed, disturb=False):
+        batch = make_vec("vmas/transport", 2, seed=seed, max_steps=5)
+        other = make_vec("vmas/transport", 1, seed=99)
+        seen = [batch.reset()["agent_0"].copy()]
+        for _ in range(12):
+            if disturb:
+                other.reset()
+            seen.append(batch.step(np.zeros((2, batch.action_space.shape[0])))[0]["agent_0"].copy())
+        return np.array(seen)
+
+    assert np.array_equal(run(3), run(3, disturb=True)) and not np.array_equal(run(3), run(4))
+    assert np.array_equal(run(3)[:, 1], run(4)[:, 0])
+
+
+def test_global_generators_are_left_alone():
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    batch = make_vec("vmas/navigation", 2, seed=0, max_steps=2)
+    batch.reset()
+    for _ in range(3):
+        batch.step(np.zeros((2, 8)))
+    assert torch.equal(before[0], torch.random.get_rng_state()) and np.array_equal(before[1], np.random.get_state()[1])
+
+
+def test_observations_are_windows_into_the_simulators_tensors_or_the_tensors():
+    batch = VmasVecEnv("balance", 4, tensors=True)
+    seen = batch.reset()
+    assert isinstance(seen["agent_0"], torch.Tensor) and isinstance(
+        VmasVecEnv("balance", 1).reset()["agent_0"], np.ndarray
+    )
+    model = HASAC(batch, learning_starts=8, batch_size=8, seed=0).learn(40)
+    assert model.replay_buffer.size() == 40 and batch.told[0].keys() == {"pos_rew", "ground_rew"}
+    joint, _ = model.predict(batch.reset(), deterministic=True)
+    assert joint.shape == (4, 6)
+
+
+def test_an_estimator_trains_on_the_id():
+    model = HASAC("vmas/navigation", learning_starts=20, batch_size=8, seed=0).learn(40)
+    assert isinstance(model.get_env(), VecMonitor) and isinstance(model.get_env().venv, VmasVecEnv)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options", "reason"),
+    [
+        ("balanse", {}, "scenario must be one of vmas's, got 'balanse'.*balance"),
+        ("balance", {"n_agent": 3}, "The options of vmas/balance must be the scenario's own.*n_agent"),
+        ("balance", {"max_steps": 0}, "max_steps must be an integer >= 1"),
+        ("balance", {"team_reward": "most"}, "team_reward must be"),
+    ],
+)
+def test_bad_input(scenario, options, reason):
+    with pytest.raises(ConfigurationError, match=reason):
+        VmasVecEnv(scenario, 2, **options)
