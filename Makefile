@@ -27,7 +27,7 @@ $(BIN)/python:
 
 .venv/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing masoft with its extras into .venv; the first time takes a few minutes."
-	$(PIP) -e ".[mamujoco,deploy,studies,dev,docs]"
+	$(PIP) -e ".[mamujoco,lag,deploy,studies,dev,docs]"
 	@touch $@ .venv/core.stamp
 
 demo: .venv/core.stamp

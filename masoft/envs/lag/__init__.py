@@ -1,0 +1,6 @@
+"""Air combat on JSBSim, after the Light Aircraft Game: two F-16 against two that pursue them, without weapons.
+
+Reference:
+    The paper's Section H.2.6; Liu et al., Light Aircraft Game, 2022. All code here is masoft's own; the flight model
+    and its data come with the package ``jsbsim``.
+"""
