@@ -34,7 +34,7 @@ def recipe(folder: Path) -> Callable[[], Any]:
 
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".pid", delete=False) as file:
             file.write(str(os.getpid()))
-        return IdentityTeam(episode_length=5)
+        return IdentityTeam(("box", "box"), episode_length=5)
 
     return make
 
