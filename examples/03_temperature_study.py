@@ -26,15 +26,9 @@ def exact(ent_coef: float) -> np.ndarray:
 
 def learned(ent_coef: float, steps: int) -> np.ndarray:
     """The joint policy that HASAC learns from samples, (3, 3)."""
-    model = HASAC(
-        make_vec("matrix/maxent", n_envs=20, seed=0),
-        ent_coef=ent_coef,
-        learning_rate=3e-3,
-        gradient_steps=1,
-        tau=0.05,
-        policy_kwargs=dict(net_arch=[64, 64], initial_action_probabilities=BIASED_START),
-        seed=0,
-    ).learn(total_timesteps=steps)
+    network = dict(net_arch=[64, 64], initial_action_probabilities=BIASED_START)
+    settings = dict(ent_coef=ent_coef, learning_rate=3e-3, gradient_steps=1, tau=0.05, policy_kwargs=network, seed=0)
+    model = HASAC(make_vec("matrix/maxent", n_envs=20, seed=0), **settings).learn(total_timesteps=steps)
     with torch.no_grad():
         one, two = (model.policy.distribution(i, torch.ones(1, 1)).probs[0].numpy() for i in range(2))
     return np.outer(one, two)

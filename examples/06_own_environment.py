@@ -1,7 +1,4 @@
-"""Your own PettingZoo environment, with different agents: no registration, no padding.
-
-A scout sees where the goal is but cannot move; a carrier moves but sees only itself and the scout's signal.
-"""
+"""Your own PettingZoo environment: a scout sees the goal and signals, a carrier hears the signal and moves."""
 
 from __future__ import annotations
 
@@ -16,26 +13,23 @@ from masoft.testing import check_env
 
 
 class Relay(ParallelEnv):
-    """The scout signals one of three words; the carrier moves on a line; both are paid for nearness to the goal."""
+    """The scout says one of three words; the carrier moves on a line; both are paid for nearness to the goal."""
 
     metadata = {"name": "relay", "has_deaths": False, "team_reward": "shared"}
     render_mode = None
 
     def __init__(self) -> None:
         self.possible_agents = ["scout", "carrier"]
-        self._seen = {"scout": spaces.Box(-1, 1, (2,)), "carrier": spaces.Box(-2, 2, (4,))}
-        self._acts = {"scout": spaces.Discrete(3), "carrier": spaces.Box(-0.2, 0.4, (1,))}
         self._rng = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        return self._seen[agent]
+        return spaces.Box(-1, 1, (2,)) if agent == "scout" else spaces.Box(-2, 2, (4,))
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        return self._acts[agent]
+        return spaces.Discrete(3) if agent == "scout" else spaces.Box(-0.2, 0.4, (1,))
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        if seed is not None:
-            self._rng = np.random.default_rng(seed)
+        self._rng = self._rng if seed is None else np.random.default_rng(seed)
         self.agents, self._t, self._word = [*self.possible_agents], 0, 0
         self._goal, self._place = self._rng.uniform(-1, 1), 0.0
         return self._observe(), {agent: {} for agent in self.agents}
@@ -46,22 +40,18 @@ class Relay(ParallelEnv):
         reward, is_over = -abs(self._goal - self._place), self._t == 15
         everyone, observations = self.agents, self._observe()
         self.agents = [] if is_over else everyone
-        flags = dict.fromkeys(everyone, False), dict.fromkeys(everyone, is_over)
-        return observations, dict.fromkeys(everyone, reward), *flags, {agent: {} for agent in everyone}
+        rewards, ended, cut = (dict.fromkeys(everyone, value) for value in (reward, False, is_over))
+        return observations, rewards, ended, cut, {agent: {} for agent in everyone}
 
     def _observe(self) -> dict[str, np.ndarray]:
-        word = np.eye(3, dtype=np.float32)[self._word]
-        return {
-            "scout": np.array([self._goal, self._place / 2], np.float32),
-            "carrier": np.append(np.float32(self._place), word),
-        }
+        seen = np.append(np.float32(self._place), np.eye(3, dtype=np.float32)[self._word])
+        return {"scout": np.array([self._goal, self._place / 2], np.float32), "carrier": seen}
 
 
 def main(steps: int = 15_000) -> float:
     """Check the environment, train, evaluate; returns the mean return."""
-    check_env(Relay())
-    model = HASAC(Relay, policy_kwargs=dict(net_arch=[64, 64]), train_freq=2, gradient_steps=1, seed=0)
-    model.learn(total_timesteps=steps)
+    check_env(Relay())  # raises, with the reason, where the contract is broken
+    model = HASAC(Relay, policy_kwargs=dict(net_arch=[64, 64]), train_freq=2, gradient_steps=1, seed=0).learn(steps)
     return model.score(make_vec(Relay, seed=1), n_eval_episodes=20)
 
 

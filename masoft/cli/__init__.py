@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -21,7 +22,17 @@ COMMANDS = {
     "envs": "masoft.cli.envs",
     "presets": "masoft.cli.presets",
     "doctor": "masoft.cli.doctor",
+    "completion": "masoft.cli.completion",
     "demo": "masoft.cli.demo",
+}
+
+REFUSED = 2
+# Errors of the system that people meet, and what to do about them.
+_SYSTEM = {
+    errno.ENOSPC: "Free some space, or write elsewhere with --out. What was finished before is whole.",
+    errno.EDQUOT: "Free some of your quota, or write elsewhere with --out. What was finished before is whole.",
+    errno.EACCES: "Choose a folder that you may write to, with --out.",
+    errno.EROFS: "Choose a folder that can be written to, with --out.",
 }
 
 
@@ -57,10 +68,14 @@ def cli(traceback: bool) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; errors of ours become one line and exit status 1, wrong usage exits with 2."""
+    """Run the command line.
+
+    The exit status is 0; 1 where runs of a study failed; 2 for anything refused, with one line that says what and the
+    cure; 130 after Ctrl-C.
+    """
     arguments = sys.argv[1:] if args is None else args
     try:
-        cli(arguments, standalone_mode=False)
+        status = cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as done:
@@ -70,9 +85,20 @@ def main(args: list[str] | None = None) -> None:
             report_error(error.format_message(), as_json=True)
         else:
             error.show()
-        sys.exit(error.exit_code)
+        sys.exit(REFUSED)
     except (MasoftError, OSError) as error:
         if "--traceback" in arguments:
             raise
-        report_error(str(error), as_json="--json" in arguments)
-        sys.exit(1)
+        report_error(_in_words(error), as_json="--json" in arguments)
+        sys.exit(REFUSED)
+    # click hands an exit status back instead of raising it where a command ends by ctx.exit or Exit.
+    if isinstance(status, int) and status:
+        sys.exit(status)
+
+
+def _in_words(error: Exception) -> str:
+    """The message, with the cure where the system's own has none."""
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}. {_SYSTEM[error.errno]}"
+    return str(error)

@@ -2,38 +2,208 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+import masoft
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import SETTINGS, RunSettings, draw_curve
-from masoft.errors import ConfigurationError, explain
+from masoft.cli.run_folder import MODEL, SETTINGS, RunSettings, draw_curve
+from masoft.cli.values import Count
+from masoft.errors import ConfigurationError, MasoftError, explain
+
+STUDY_RUN = "settings.json"
+OF_A_STUDY = ("curves", "scores", "profiles", "improvement", "policies")
+OF_A_RUN = ("curves", "traces", "policies", "contributions", "episode")
+KINDS = tuple(dict.fromkeys([*OF_A_STUDY, *OF_A_RUN]))
+# Drawn without being asked for: what needs neither a trained model nor a scale that a study may lack.
+PLAIN = ("curves", "scores", "traces")
 
 
-@click.command(short_help="Draw learning curves.")
+@click.command(short_help="Draw learning curves, traces, policies, an episode.")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True,
+              help="What to draw; repeat it for several.  [default: curves, and scores or traces]")  # fmt: skip
 @click.option("--format", "ending", type=click.Choice(["png", "pdf", "svg"]), default="png", show_default=True,
-              help="Of a study's pictures.")  # fmt: skip
+              help="Of pictures.")  # fmt: skip
+@click.option("--movie", type=click.Choice(["gif", "mp4"]), default="gif", show_default=True, help="Of an episode.")
+@click.option("--episodes", type=Count(2), default=20, show_default=True, help="Played for contributions.")
+@click.option("--seed", type=Count(), default=1_000_000, show_default=True, help="Of the environment played in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(folder: Path, ending: str, as_json: bool) -> None:
-    """Draw the pictures of a study (`masoft study`) or the curve of a run (`masoft train`) into its folder."""
-    if (folder / SETTINGS).exists():
-        settings = RunSettings.load(folder)
-        picture = draw_curve(folder, f"{settings.algorithm} on {settings.env}")
-        if picture is None:
-            raise ConfigurationError(explain("The run", "one in which an episode has ended", str(folder)))
-        pictures = [picture]
-    else:
-        from masoft.studies import draw_curves, draw_scores, read_results
+def command(
+    folder: Path, kinds: tuple[str, ...], ending: str, movie: str, episodes: int, seed: int, as_json: bool
+) -> None:
+    """Draw into the folder of a study (`masoft study`) or of a run (`masoft train`, or one of a study).
 
-        results = read_results(folder)
-        pictures = [
-            draw_curves(results, folder / f"learning_curves.{ending}"),
-            draw_scores(results, folder / f"final_returns.{ending}"),
-        ]
+    \b
+    study: curves, scores, profiles, improvement, policies
+    run:   curves, traces, policies, contributions, episode
+    """
+    is_run = (folder / SETTINGS).exists() or (folder / STUDY_RUN).exists()
+    chosen = _chosen(kinds, OF_A_RUN if is_run else OF_A_STUDY, "run" if is_run else "study")
+    if is_run:
+        picture = RunPictures(folder, ending, movie, episodes, seed, explicit=bool(kinds))
+        found = [picture.draw(kind) for kind in chosen]
+    else:
+        found = [_of_study(folder, kind, ending, seed) for kind in chosen]
+    pictures = [each for each in found if each is not None]
     if as_json:
         show_json({"pictures": [str(each) for each in pictures]})
         return
     for each in pictures:
         click.echo(f"Saved {each}")
+
+
+def _chosen(kinds: Sequence[str], possible: Sequence[str], what: str) -> Sequence[str]:
+    """The kinds asked for, or the plain ones.
+
+    Raises:
+        ConfigurationError: a kind that this folder cannot show.
+    """
+    for kind in kinds:
+        if kind not in possible:
+            cure = f"A {what} has: {', '.join(possible)}."
+            raise ConfigurationError(explain("--kind", f"one of a {what}", kind, cure))
+    return kinds or [kind for kind in possible if kind in PLAIN]
+
+
+def _of_study(folder: Path, kind: str, ending: str, seed: int) -> Path:
+    from masoft import studies
+
+    if kind == "policies":
+        return _policies_of_study(folder, ending, seed)
+    draw, name = {
+        "curves": (studies.draw_curves, "learning_curves"),
+        "scores": (studies.draw_scores, "final_returns"),
+        "profiles": (studies.draw_profiles, "profiles"),
+        "improvement": (studies.draw_improvement, "improvement"),
+    }[kind]
+    return draw(studies.read_results(folder), folder / f"{name}.{ending}")
+
+
+def _policies_of_study(folder: Path, ending: str, seed: int) -> Path:
+    """What each algorithm's first seed does in the first environment that has a Discrete agent."""
+    from masoft.studies import draw_policies
+    from masoft.studies.running import DONE, read_index
+
+    models: dict[str, dict[str, Team]] = {}
+    for key, entry in read_index(folder).items():
+        if (folder / key / DONE).exists():
+            models.setdefault(entry["environment"], {}).setdefault(entry["algorithm"], Team.of(folder / key))
+    refusal: MasoftError = ConfigurationError(explain("The study", "one with a finished run", str(folder)))
+    for teams in models.values():
+        first = next(iter(teams.values()))
+        try:
+            loaded = {label: team.load() for label, team in teams.items()}
+            return draw_policies(loaded, first.make, folder / f"policies.{ending}", seed=seed)
+        except MasoftError as error:
+            refusal = error
+    raise refusal
+
+
+@dataclass(frozen=True)
+class Team:
+    """A trained team in a folder.
+
+    Args:
+        folder: of the run.
+        algorithm: name of its class.
+        env: environment id.
+        env_kwargs: its arguments.
+    """
+
+    folder: Path
+    algorithm: str
+    env: str
+    env_kwargs: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path) -> Team:
+        """Read the settings of a run or of a study's run.
+
+        Raises:
+            ConfigurationError: they are damaged, or name no algorithm of masoft's.
+        """
+        if (folder / SETTINGS).exists():
+            settings = RunSettings.load(folder)
+            found = cls(folder, settings.algorithm, settings.env, settings.env_kwargs)
+        else:
+            values = json.loads((folder / STUDY_RUN).read_text())
+            found = cls(folder, values["algorithm"], values["env"], values["env_kwargs"])
+        if found.algorithm not in masoft.ALGORITHMS:
+            raise ConfigurationError(explain("The run's algorithm", "one of masoft's", found.algorithm))
+        return found
+
+    def load(self) -> Any:
+        """The trained model."""
+        return getattr(masoft, self.algorithm).load(self.folder / MODEL, device="cpu", verbose=0)
+
+    def make(self) -> Any:
+        """A new environment of the kind that it was trained in."""
+        return masoft.make(self.env, **self.env_kwargs)
+
+
+@dataclass(frozen=True)
+class RunPictures:
+    """The pictures of one run; see the options of the command for the fields."""
+
+    folder: Path
+    ending: str
+    movie: str
+    episodes: int
+    seed: int
+    explicit: bool
+
+    def draw(self, kind: str) -> Path | None:
+        """Draw one kind; None where it was not asked for by name and there is nothing to draw yet."""
+        draw = {
+            "curves": self._curve,
+            "traces": self._traces,
+            "policies": self._policies,
+            "contributions": self._contributions,
+            "episode": self._episode,
+        }[kind]
+        try:
+            return draw()
+        except ConfigurationError:
+            if self.explicit or kind != "traces":
+                raise
+            return None
+
+    def _curve(self) -> Path:
+        team = Team.of(self.folder)
+        picture = draw_curve(self.folder, f"{team.algorithm} on {team.env}")
+        if picture is None:
+            raise ConfigurationError(explain("The run", "one in which an episode has ended", str(self.folder)))
+        return picture
+
+    def _traces(self) -> Path:
+        from masoft.studies import draw_traces
+
+        return draw_traces(self.folder, self.folder / f"traces.{self.ending}")
+
+    def _policies(self) -> Path:
+        from masoft.studies import draw_policies
+
+        team = Team.of(self.folder)
+        path = self.folder / f"policies.{self.ending}"
+        return draw_policies({team.algorithm: team.load()}, team.make, path, seed=self.seed)
+
+    def _contributions(self) -> Path:
+        from masoft.studies import contributions, draw_contributions
+
+        team = Team.of(self.folder)
+        found = contributions(team.load(), team.make, n_eval_episodes=self.episodes, seed=self.seed)
+        return draw_contributions(found, self.folder / f"contributions.{self.ending}")
+
+    def _episode(self) -> Path:
+        from masoft.studies import record_episode
+
+        team = Team.of(self.folder)
+        path = self.folder / f"episode.{self.movie}"
+        record_episode(team.load(), team.env, path, env_kwargs=team.env_kwargs, seed=self.seed)
+        return path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from masoft.cli.output import show_json, show_table
+from masoft.cli.train import termination_as_interrupt
 from masoft.cli.values import Count
 
 
@@ -14,31 +16,64 @@ from masoft.cli.values import Count
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder.  [default: runs/NAME-OF-THE-FILE]")
 @click.option("--jobs", type=Count(1), default=1, show_default=True, help="Runs at the same time.")
+@click.option("--backend", default="loky", show_default=True, help="joblib's: loky, threading, dask, ray.")
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(file: Path, out: Path | None, jobs: int, retry_failed: bool, no_progress: bool, as_json: bool) -> None:
-    """Run what the study asks for and its folder does not hold yet. Type it again to go on after an interruption."""
-    from masoft.studies import final_scores, iqm, read_results, read_study, run
+def command(
+    file: Path, out: Path | None, jobs: int, backend: str, retry_failed: bool, no_progress: bool, as_json: bool
+) -> None:
+    """Run what the study asks for and its folder does not hold yet. Type it again to go on after an interruption.
+
+    The exit status is 1 where a run failed.
+    """
+    from masoft.studies import read_results, read_study, run, write_report, write_results
 
     folder = out or Path("runs") / file.stem
     study = read_study(file)
-    bar = not (no_progress or as_json)
-    outcome = run(study, folder, n_jobs=jobs, retry_failed=retry_failed, progress_bar=bar)
+    try:
+        with termination_as_interrupt():
+            outcome = run(
+                study,
+                folder,
+                n_jobs=jobs,
+                backend=backend,
+                retry_failed=retry_failed,
+                progress_bar=not (no_progress or as_json),
+            )
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Finished runs are kept; the same command goes on.", err=True)
+        raise click.Abort from None
     results = read_results(folder)
-    results.to_csv(folder / "results.csv", index=False)
-    scores = final_scores(results)
-    rows = [
+    tables = write_results(results, folder)
+    files = {"results": [str(path) for path in tables], "report": str(write_report(folder))}
+    failures = [str(folder / key / "failed.txt") for key in outcome["failed"]]
+    show = _show_json if as_json else _show_lines
+    show(results, {"folder": str(folder), **files, **outcome, "failures": failures})
+    if failures:
+        raise click.exceptions.Exit(1)
+
+
+def _final(results: Any) -> list[tuple[str, str, int, Any]]:
+    """Algorithm, environment, number of seeds, and the interquartile mean of the last evaluations."""
+    from masoft.studies import final_scores, iqm
+
+    return [
         (algorithm, name, len(values), iqm({name: values}))
-        for algorithm, by_environment in scores.items()
+        for algorithm, by_environment in final_scores(results).items()
         for name, values in by_environment.items()
     ]
-    if as_json:
-        found = [{"algorithm": a, "environment": e, "seeds": n, "iqm": x.value, "low": x.low, "high": x.high}
-                 for a, e, n, x in rows]  # fmt: skip
-        show_json({"folder": str(folder), "results": str(folder / "results.csv"), **outcome, "final": found})
-        return
-    show_table(f"Final return, {folder}", ("algorithm", "environment", "seeds", "IQM [95 %]"), rows)
-    for key in outcome["failed"]:
-        click.echo(f"Failed: {folder / key / 'failed.txt'}")
-    click.echo(f"Next: masoft plot {folder}")
+
+
+def _show_json(results: Any, found: dict[str, Any]) -> None:
+    final = [{"algorithm": a, "environment": e, "seeds": n, "iqm": x.value, "low": x.low, "high": x.high}
+             for a, e, n, x in _final(results)]  # fmt: skip
+    show_json({**found, "final": final})
+
+
+def _show_lines(results: Any, found: dict[str, Any]) -> None:
+    show_table(f"Final return, {found['folder']}", ("algorithm", "environment", "seeds", "IQM [95 %]"), _final(results))
+    for path in found["failures"]:
+        click.echo(f"Failed: {path}")
+    click.echo(f"Saved {', '.join([*found['results'], found['report']])}")
+    click.echo(f"Next: masoft plot {found['folder']}")

@@ -6,11 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from masoft.studies.plots import draw_curves, draw_scores
-    from masoft.studies.results import final_scores, read_results, time_to_threshold
+    from masoft.studies.episodes import record_episode
+    from masoft.studies.plots import draw_curves, draw_improvement, draw_profiles, draw_scores
+    from masoft.studies.report import write_report
+    from masoft.studies.results import final_scores, read_results, sample_efficiency, time_to_threshold, write_results
     from masoft.studies.running import run
     from masoft.studies.statistics import Estimate, iqm, performance_profile, probability_of_improvement
     from masoft.studies.study import Run, Study, Task, Variant, read_study
+    from masoft.studies.teams import contributions, draw_contributions, draw_policies
+    from masoft.studies.traces import draw_traces
     from masoft.studies.tuning import search
 
 _HOME = {
@@ -19,17 +23,27 @@ _HOME = {
     "Study": "study",
     "Task": "study",
     "Variant": "study",
+    "contributions": "teams",
+    "draw_contributions": "teams",
     "draw_curves": "plots",
+    "draw_improvement": "plots",
+    "draw_policies": "teams",
+    "draw_profiles": "plots",
     "draw_scores": "plots",
+    "draw_traces": "traces",
     "final_scores": "results",
     "iqm": "statistics",
     "performance_profile": "statistics",
     "probability_of_improvement": "statistics",
     "read_results": "results",
     "read_study": "study",
+    "record_episode": "episodes",
     "run": "running",
+    "sample_efficiency": "results",
     "search": "tuning",
     "time_to_threshold": "results",
+    "write_report": "report",
+    "write_results": "results",
 }
 
 __all__ = [
@@ -38,17 +52,27 @@ __all__ = [
     "Study",
     "Task",
     "Variant",
+    "contributions",
+    "draw_contributions",
     "draw_curves",
+    "draw_improvement",
+    "draw_policies",
+    "draw_profiles",
     "draw_scores",
+    "draw_traces",
     "final_scores",
     "iqm",
     "performance_profile",
     "probability_of_improvement",
     "read_results",
     "read_study",
+    "record_episode",
     "run",
+    "sample_efficiency",
     "search",
     "time_to_threshold",
+    "write_report",
+    "write_results",
 ]
 
 

@@ -1,7 +1,8 @@
-"""Pictures of a study: colours that colour-blind readers tell apart, dashes for black and white."""
+"""Pictures of a study: learning curves, last evaluations, performance profiles, probability of improvement."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,14 @@ import numpy as np
 
 from masoft.errors import ConfigurationError, explain
 from masoft.studies.results import final_scores
-from masoft.studies.statistics import iqm
+from masoft.studies.statistics import iqm, performance_profile, probability_of_improvement
+from masoft.studies.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, tidy
 
 if TYPE_CHECKING:
     import pandas
 
-# Okabe and Ito's colours, darkest first; the yellow one is left out, since it fades on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-MARKERS = "osD^v<>"
 RESAMPLES = 500
+THRESHOLDS = 41
 
 
 def draw_curves(results: pandas.DataFrame, path: str | Path, *, column: str = "mean_return") -> Path:
@@ -35,7 +34,7 @@ def draw_curves(results: pandas.DataFrame, path: str | Path, *, column: str = "m
     names, algorithms = _names(results)
     width = min(len(names), 3)
     height = -(-len(names) // width)
-    figure = _figure(4.2 * width, 3.2 * height + 0.5)
+    figure = new_figure(4.2 * width, 3.2 * height + 0.5)
     panels = figure.subplots(height, width, squeeze=False).reshape(-1)
     for panel, name in zip(panels, names, strict=False):
         for number, algorithm in enumerate(algorithms):
@@ -43,12 +42,11 @@ def draw_curves(results: pandas.DataFrame, path: str | Path, *, column: str = "m
             if len(rows):
                 _curve(panel, rows, column, algorithm, number)
         panel.set(title=name, xlabel="environment steps", ylabel="return" if column == "mean_return" else column)
-        _tidy(panel)
+        tidy(panel)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-    figure.savefig(path, dpi=150)
+    legend_below(figure, panels[0])
+    figure.savefig(path)
     return Path(path)
 
 
@@ -63,7 +61,7 @@ def draw_scores(results: pandas.DataFrame, path: str | Path, *, column: str = "m
     """
     names, algorithms = _names(results)
     scores = final_scores(results, column)
-    figure = _figure(4.2 * len(names), 0.5 * len(algorithms) + 1.3)
+    figure = new_figure(4.2 * len(names), 0.5 * len(algorithms) + 1.3)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True).reshape(-1)
     for panel, name in zip(panels, names, strict=True):
         for number, algorithm in enumerate(algorithms):
@@ -77,8 +75,69 @@ def draw_scores(results: pandas.DataFrame, path: str | Path, *, column: str = "m
         panel.set(title=name, xlabel="final return" if column == "mean_return" else f"final {column}")
         panel.set_yticks(range(len(algorithms)), algorithms)
         panel.set_ylim(len(algorithms) - 0.5, -0.5)
-        _tidy(panel)
-    figure.savefig(path, dpi=150)
+        tidy(panel)
+    figure.savefig(path)
+    return Path(path)
+
+
+def draw_profiles(results: pandas.DataFrame, path: str | Path) -> Path:
+    """Performance profiles: the share of runs whose last score lies above each threshold, all environments together.
+
+    Args:
+        results: of `read_results`, every environment with a ``scale``.
+        path: picture to write.
+
+    Raises:
+        ConfigurationError: there are no results, or an environment has no scale.
+    """
+    _, algorithms = _names(results)
+    scores = final_scores(results, "score")
+    every = np.concatenate([values for by_environment in scores.values() for values in by_environment.values()])
+    thresholds = np.linspace(min(0.0, every.min()), max(1.0, every.max()), THRESHOLDS)
+    figure = new_figure(4.6, 3.4)
+    panel = figure.subplots()
+    for number, algorithm in enumerate(algorithms):
+        shares = performance_profile(scores[algorithm], thresholds.tolist(), resamples=RESAMPLES)
+        colour = COLOURS[number % len(COLOURS)]
+        line = DASHES[number % len(DASHES)]
+        panel.step(thresholds, [each.value for each in shares], where="post", color=colour, ls=line, label=algorithm)
+        panel.fill_between(
+            thresholds, [each.low for each in shares], [each.high for each in shares],
+            step="post", color=colour, alpha=0.18, linewidth=0,
+        )  # fmt: skip
+    panel.set(xlabel="score", ylabel="share of runs above it", ylim=(-0.03, 1.03))
+    tidy(panel)
+    legend_below(figure, panel)
+    figure.savefig(path)
+    return Path(path)
+
+
+def draw_improvement(results: pandas.DataFrame, path: str | Path, *, column: str = "mean_return") -> Path:
+    """Probability that a run of one algorithm ends above one of another, for each pair, with its interval.
+
+    Args:
+        results, path, column: as in `draw_curves`; at least two algorithms, all in the same environments.
+
+    Raises:
+        ConfigurationError: there are no results, fewer than two algorithms, or different environments.
+    """
+    _, algorithms = _names(results)
+    if len(algorithms) < 2:
+        raise ConfigurationError(explain("The study", "one of two algorithms or more", algorithms))
+    scores = final_scores(results, column)
+    pairs = list(combinations(algorithms, 2))
+    figure = new_figure(5.6, 0.45 * len(pairs) + 1.0)
+    panel = figure.subplots()
+    for row, (one, other) in enumerate(pairs):
+        estimate = probability_of_improvement(scores[one], scores[other], resamples=RESAMPLES)
+        panel.plot([estimate.low, estimate.high], [row] * 2, color=COLOURS[0], linewidth=2)
+        panel.plot(estimate.value, row, "o", color=COLOURS[0])
+    panel.axvline(0.5, color="black", linewidth=0.8, linestyle="--")
+    panel.set(xlabel="probability that a run of the first ends above one of the second", xlim=(-0.03, 1.03))
+    panel.set_yticks(range(len(pairs)), [f"{one} > {other}" for one, other in pairs])
+    panel.set_ylim(len(pairs) - 0.5, -0.5)
+    tidy(panel)
+    figure.savefig(path)
     return Path(path)
 
 
@@ -98,14 +157,3 @@ def _curve(panel: Any, rows: pandas.DataFrame, column: str, label: str, number: 
     colour = COLOURS[number % len(COLOURS)]
     panel.plot(steps, [p.value for p in points], color=colour, linestyle=DASHES[number % len(DASHES)], label=label)
     panel.fill_between(steps, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.18, linewidth=0)
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _tidy(panel: Any) -> None:
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)

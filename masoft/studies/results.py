@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def final_scores(results: pandas.DataFrame, column: str = "mean_return") -> Scor
     Raises:
         ConfigurationError: ``"score"`` where an environment has no scale.
     """
-    last = results.sort_values("timesteps").groupby("run", sort=False).tail(1)
+    last = results.sort_values("timesteps", kind="stable").groupby("run", sort=False).tail(1)
     if last[column].isna().any():
         which = sorted(set(last[last[column].isna()]["environment"]))
         cure = "Give it scale = [return that counts as 0, return that counts as 1]."
@@ -79,3 +80,65 @@ def time_to_threshold(results: pandas.DataFrame, threshold: float, column: str =
     index = ["algorithm", "environment", "seed"]
     reached = results[results[column] >= threshold].groupby(index)["timesteps"].min()
     return reached.reindex(results.groupby(index).size().index)
+
+
+def sample_efficiency(results: pandas.DataFrame, column: str = "mean_return") -> Scores:
+    """Mean height of each run's learning curve: the area below it (trapezoids) over the steps that it spans.
+
+    Args:
+        results: of `read_results`.
+        column: ``"mean_return"`` or ``"score"``.
+
+    Returns:
+        algorithm -> environment -> (n_seeds,); a run with one evaluation has that one's height.
+
+    Raises:
+        MissingDependencyError: scipy is not installed.
+    """
+    try:
+        from scipy.integrate import trapezoid
+    except ImportError:
+        raise MissingDependencyError('The area needs scipy. pip install "masoft[studies]"') from None
+    found: dict[str, dict[str, list[float]]] = {}
+    ordered = results.sort_values(["seed", "timesteps"], kind="stable")
+    for (algorithm, environment, _), curve in ordered.groupby(["algorithm", "environment", "seed"], sort=False):
+        steps, heights = curve["timesteps"].to_numpy(), curve[column].to_numpy()
+        span = steps[-1] - steps[0]
+        height = trapezoid(heights, steps) / span if span else heights[-1]
+        found.setdefault(algorithm, {}).setdefault(environment, []).append(float(height))
+    return {a: {e: np.array(values) for e, values in inner.items()} for a, inner in found.items()}
+
+
+def write_results(
+    results: pandas.DataFrame, folder: str | Path, *, formats: tuple[str, ...] | None = None
+) -> list[Path]:
+    """Write the tidy table as ``results.csv`` and ``results.parquet``.
+
+    Args:
+        results: of `read_results`.
+        folder: where to.
+        formats: ``"csv"``, ``"parquet"``; None: CSV, and Parquet where pyarrow is installed.
+
+    Returns:
+        the files.
+
+    Raises:
+        ConfigurationError: an unknown format.
+        MissingDependencyError: Parquet was asked for and pyarrow is not installed.
+    """
+    has_parquet = importlib.util.find_spec("pyarrow") is not None
+    if formats is None:
+        formats = ("csv", "parquet") if has_parquet else ("csv",)
+    files = []
+    for each in formats:
+        path = Path(folder) / f"results.{each}"
+        if each == "csv":
+            results.to_csv(path, index=False)
+        elif each == "parquet":
+            if not has_parquet:
+                raise MissingDependencyError('Parquet needs pyarrow. pip install "masoft[studies]"')
+            results.to_parquet(path, index=False, engine="pyarrow")
+        else:
+            raise ConfigurationError(explain("A format of the results", '"csv" or "parquet"', each))
+        files.append(path)
+    return files

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import time
 import traceback
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
 
 import masoft
-from masoft.errors import ConfigurationError, MissingDependencyError, explain
+from masoft.callbacks import EvenLogging
+from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
 from masoft.notation import looks_like_part, parse_part
 from masoft.studies.study import Run, Study
 
@@ -22,6 +27,16 @@ INDEX, SETTINGS, CURVE, MODEL, DONE, FAILED = (
     "study.json", "settings.json", "evaluations.csv", "model.zip", "done.json", "failed.txt",
 )  # fmt: skip
 EVALUATION_SEED = 1_000_000
+LOG_ROWS = 40
+
+# Backend -> the module that makes it known to joblib, and what installs that.
+_BACKENDS = {
+    "loky": ("joblib", "joblib"),
+    "threading": ("joblib", "joblib"),
+    "multiprocessing": ("joblib", "joblib"),
+    "dask": ("distributed", '"dask[distributed]"'),
+    "ray": ("ray.util.joblib", "ray"),
+}
 
 
 class Evaluations(BaseCallback):
@@ -62,7 +77,13 @@ class Evaluations(BaseCallback):
 
 
 def run(
-    study: Study, folder: str | Path, *, n_jobs: int = 1, retry_failed: bool = False, progress_bar: bool = True
+    study: Study,
+    folder: str | Path,
+    *,
+    n_jobs: int = 1,
+    backend: str = "loky",
+    retry_failed: bool = False,
+    progress_bar: bool = True,
 ) -> dict[str, list[str]]:
     """Do what a study asks for and the folder does not hold yet.
 
@@ -72,7 +93,9 @@ def run(
     Args:
         study: what to run.
         folder: where to; made if absent.
-        n_jobs: processes, as in joblib; other backends by ``joblib.parallel_config``.
+        n_jobs: runs at the same time, as in joblib.
+        backend: joblib's: ``"loky"`` (processes), ``"threading"``, ``"multiprocessing"``, ``"dask"`` or ``"ray"``. Only
+            processes of their own give the same numbers whatever runs beside them; for dask, make its client first.
         retry_failed: run those again that failed before.
         progress_bar: over the whole study.
 
@@ -80,26 +103,45 @@ def run(
         keys of the runs under ``"done"`` and ``"failed"``; a failed run's folder holds ``failed.txt``.
 
     Raises:
-        MissingDependencyError: joblib is not installed.
+        ConfigurationError: an unknown backend.
+        MissingDependencyError: joblib, or what the backend needs, is not installed.
     """
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        raise MissingDependencyError('Studies need joblib. pip install "masoft[studies]"') from None
+    work = _parallel(n_jobs, backend)
+    from joblib import delayed
     from tqdm import tqdm
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_index(study, folder)
     pending = [each for each in study.runs if is_pending(folder / each.key, retry_failed)]
-    jobs = (delayed(execute)(each, folder / each.key) for each in pending)
-    finished = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
+    finished = work(delayed(execute)(each, folder / each.key) for each in pending)
     for _ in tqdm(finished, total=len(pending), unit="run", disable=not progress_bar):
         pass
     outcome: dict[str, list[str]] = {"done": [], "failed": []}
     for each in study.runs:
         outcome["done" if (folder / each.key / DONE).exists() else "failed"].append(each.key)
     return outcome
+
+
+def _parallel(n_jobs: int, backend: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """joblib's worker pool; one that can tell what has finished does so."""
+    if backend not in _BACKENDS:
+        raise ConfigurationError(explain("backend", "one of joblib's", backend, nearest(backend, _BACKENDS)))
+    module, package = _BACKENDS[backend]
+    try:
+        from joblib import Parallel
+
+        provider = importlib.import_module(module)
+    except ImportError:
+        cure = 'pip install "masoft[studies]"' if module == "joblib" else f"pip install {package}"
+        raise MissingDependencyError(f"Studies with backend={backend!r} need {package}. {cure}") from None
+    if backend == "ray":
+        provider.register_ray()
+    pool = Parallel(n_jobs=n_jobs, backend=backend, return_as="list")
+    if pool._backend.supports_return_generator:
+        pool = Parallel(n_jobs=n_jobs, backend=backend, return_as="generator_unordered")
+    found: Callable[[Iterable[Any]], Iterable[Any]] = pool
+    return found
 
 
 def is_pending(folder: Path, retry_failed: bool = False) -> bool:
@@ -139,17 +181,18 @@ def execute(run: Run, folder: Path) -> bool:
 
 
 def train(run: Run, folder: Path) -> None:
-    """Train, evaluate on the way, save."""
-    env = masoft.make_vec(run.task.env, run.n_envs, seed=run.seed, **run.task.kwargs)
-    arena = masoft.make_vec(run.task.env, 1, seed=EVALUATION_SEED + run.seed, **run.task.kwargs)
-    try:
+    """Train, log, evaluate on the way, save."""
+    with (
+        closing(masoft.make_vec(run.task.env, run.n_envs, seed=run.seed, **run.task.kwargs)) as env,
+        closing(masoft.make_vec(run.task.env, 1, seed=EVALUATION_SEED + run.seed, **run.task.kwargs)) as arena,
+        closing(configure(str(folder), ["csv"])) as logger,
+    ):
         parameters = {name: part(value) for name, value in run.variant.parameters.items()}
         model = getattr(masoft, run.variant.algorithm)(env=env, seed=run.seed, **parameters)
-        model.learn(run.total_timesteps, callback=Evaluations(arena, run, folder / CURVE), log_interval=None)
+        model.set_logger(logger)
+        watch = [Evaluations(arena, run, folder / CURVE), EvenLogging(max(run.total_timesteps // LOG_ROWS, 1))]
+        model.learn(run.total_timesteps, callback=watch, log_interval=None)
         model.save(folder / MODEL)
-    finally:
-        env.close()
-        arena.close()
 
 
 def part(value: Any) -> Any:

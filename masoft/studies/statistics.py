@@ -51,7 +51,7 @@ def iqm(scores: Mapping[str, np.ndarray], *, confidence: float = 0.95, resamples
         1.5
     """
     stats = _stats()
-    return _bootstrap(
+    return bootstrap(
         [*scores.values()],
         lambda *parts, axis=-1: stats.trim_mean(np.concatenate(parts, axis=axis), TRIM, axis=axis),
         confidence,
@@ -68,6 +68,8 @@ def probability_of_improvement(
 ) -> Estimate:
     """How likely a run of one algorithm beats one of another in an environment drawn at random; ties count half.
 
+    It is Mann and Whitney's U over the number of pairs, averaged over environments.
+
     Args:
         mine, theirs: environment -> (n_runs,), the same environments.
         confidence, resamples: as in `iqm`.
@@ -77,16 +79,16 @@ def probability_of_improvement(
     """
     if set(mine) != set(theirs):
         raise ConfigurationError(explain("Both algorithms", f"run in {sorted(mine)}", sorted(theirs)))
-    n = len(mine)
+    n, stats = len(mine), _stats()
 
     def statistic(*parts: Any, axis: int = -1) -> Any:
-        wins = []
-        for x, y in zip(parts[:n], parts[n:], strict=True):
-            gap = np.moveaxis(x, axis, -1)[..., :, None] - np.moveaxis(y, axis, -1)[..., None, :]
-            wins.append(((gap > 0) + 0.5 * (gap == 0)).mean(axis=(-2, -1)))
+        wins = [
+            stats.mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic / (x.shape[axis] * y.shape[axis])
+            for x, y in zip(parts[:n], parts[n:], strict=True)
+        ]
         return np.mean(wins, axis=0)
 
-    return _bootstrap([*mine.values(), *(theirs[name] for name in mine)], statistic, confidence, resamples)
+    return bootstrap([*mine.values(), *(theirs[name] for name in mine)], statistic, confidence, resamples)
 
 
 def performance_profile(
@@ -107,10 +109,12 @@ def performance_profile(
     def above(threshold: float) -> Callable[..., Any]:
         return lambda *parts, axis=-1: (np.concatenate(parts, axis=axis) > threshold).mean(axis=axis)
 
-    return tuple(_bootstrap([*scores.values()], above(each), confidence, resamples) for each in thresholds)
+    return tuple(bootstrap([*scores.values()], above(each), confidence, resamples) for each in thresholds)
 
 
-def _bootstrap(strata: list[np.ndarray], statistic: Callable[..., Any], confidence: float, resamples: int) -> Estimate:
+def bootstrap(
+    strata: list[np.ndarray], statistic: Callable[..., Any], confidence: float = 0.95, resamples: int = 2_000
+) -> Estimate:
     """A statistic of all strata with its percentile interval; the same numbers on each call."""
     strata = [np.asarray(each, float) for each in strata]
     value = float(statistic(*strata, axis=-1))

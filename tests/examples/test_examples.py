@@ -23,4 +23,4 @@ def test_example_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_example_is_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 80
+    assert len(path.read_text().splitlines()) < 60

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import masoft
 from masoft.cli import cli
-from masoft.errors import ConfigurationError
+from masoft.errors import ConfigurationError, MissingDependencyError
 from masoft.mirror import KLDrift
 from masoft.studies import (
     Study,
     Task,
     Variant,
     draw_curves,
+    draw_improvement,
+    draw_profiles,
     draw_scores,
     final_scores,
     read_results,
     read_study,
     run,
+    sample_efficiency,
     time_to_threshold,
+    write_report,
+    write_results,
 )
 from masoft.studies.running import DONE, FAILED, MODEL, read_index
 
@@ -119,10 +132,142 @@ def test_toml_command_line_and_pictures(tmp_path: Path) -> None:
     answer = CliRunner().invoke(cli, ["study", str(file), "--out", str(out), "--no-progress"])
     assert "drift=NoDrift()" in answer.output and "masoft plot" in answer.output
     answer = CliRunner().invoke(cli, ["plot", str(out), "--json"])
-    for picture in json.loads(answer.output)["pictures"]:
-        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert {Path(name).name for name in json.loads(answer.output)["pictures"]} == {
+        "learning_curves.png",
+        "final_returns.png",
+    }
+    answer = CliRunner().invoke(
+        cli, ["plot", str(out), "--kind", "profiles", "--kind", "improvement", "--kind", "policies"]
+    )
+    assert answer.exit_code == 0, answer.output
+    for picture in out.glob("*.png"):
+        assert len(np.unique(np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3), axis=0)) > 20, "blank"
+    assert len([*out.glob("*.png")]) == 5
+    assert "## Probability of improvement" in (out / "report.md").read_text()
     model = masoft.MEHAML.load(out / found["done"][0] / MODEL)
     assert model.get_params()["drift"] == KLDrift(0.5)
+
+
+def test_failures_are_listed_and_end_with_a_status(tmp_path: Path) -> None:
+    file, out = tmp_path / "s.toml", tmp_path / "out"
+    file.write_text(TOML.replace("batch_size = 4", "batch_size = 4\ntau = 7.0"))
+    for flags in (["--json"], ["--no-progress"]):
+        answer = CliRunner().invoke(cli, ["study", str(file), "--out", str(out), *flags])
+        assert answer.exit_code == 1, answer.output
+        paths = [*out.glob("*/failed.txt")]
+        assert len(paths) == 4 and all(
+            path.name in answer.output and path.parent.name in answer.output for path in paths
+        )
+        assert "Traceback" in paths[0].read_text()
+    report = (out / "report.md").read_text()
+    assert "0 of 4 runs are finished" in report and report.count("'tau' parameter of MEHAML") == 4
+
+
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_backends_of_joblib(backend: str, tmp_path: Path) -> None:
+    outcome = run(small(), tmp_path, n_jobs=1, backend=backend, progress_bar=False)
+    assert len(outcome["done"]) == 2 and not outcome["failed"]
+
+
+def test_backends_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean 'threading'"):
+        run(small(), tmp_path, backend="threads")
+    for name, package in (("ray", "pip install ray"), ("dask", 'pip install "dask')):
+        monkeypatch.setitem(sys.modules, {"ray": "ray.util.joblib", "dask": "distributed"}[name], None)
+        with pytest.raises(MissingDependencyError, match=package):
+            run(small(), tmp_path, backend=name)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(MissingDependencyError, match=r"masoft\[studies\]"):
+        run(small(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_from_the_keyboard_and_continued(number: signal.Signals, tmp_path: Path) -> None:
+    file, out = tmp_path / "s.toml", tmp_path / "out"
+    long = TOML.replace("total_timesteps = 16", "total_timesteps = 2000").replace("eval_every = 8", "eval_every = 1000")
+    file.write_text(long)
+    command = [
+        sys.executable,
+        "-m",
+        "masoft.cli",
+        "study",
+        str(file),
+        "--out",
+        str(out),
+        "--jobs",
+        "2",
+        "--no-progress",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while not [*out.glob(f"*/{DONE}")]:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == 130 and "the same command goes on" in printed and "Traceback" not in printed
+    before = stamps(out)
+    assert 1 <= len(before) < 4
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert again.returncode == 0, again.stderr
+    after = stamps(out)
+    assert len(after) == 4 and all(after[key] == before[key] for key in before)
+    assert set(read_results(out).groupby("run")["timesteps"].max()) == {2000}
+
+
+def table(**columns: Any) -> pandas.DataFrame:
+    """Results as `read_results` gives them."""
+    rows = pandas.DataFrame(columns)
+    rows["run"] = rows["algorithm"] + rows["environment"] + rows["seed"].astype(str)
+    return rows
+
+
+CURVES = table(
+    algorithm=["A"] * 4 + ["B"] * 4,
+    environment=["x"] * 8,
+    seed=[0, 0, 1, 1] * 2,
+    timesteps=[10, 30] * 4,
+    mean_return=[0.0, 1, 2, 3, 4, 4, 6, 8],
+    std_return=[0.0] * 8,
+    score=[0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.6, 0.8],
+)
+
+
+def test_sample_efficiency_is_the_height_of_the_curve() -> None:
+    found = sample_efficiency(CURVES)
+    assert found["A"]["x"].tolist() == [0.5, 2.5] and found["B"]["x"].tolist() == [4.0, 7.0]
+    assert sample_efficiency(CURVES[CURVES["timesteps"] == 30])["B"]["x"].tolist() == [4.0, 8.0]
+
+
+def test_tables_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = write_results(CURVES, tmp_path)
+    assert [path.name for path in files] == ["results.csv", "results.parquet"]
+    pandas.testing.assert_frame_equal(pandas.read_parquet(files[1]), CURVES)
+    pandas.testing.assert_frame_equal(pandas.read_csv(files[0]), CURVES)
+    with pytest.raises(ConfigurationError, match="csv"):
+        write_results(CURVES, tmp_path, formats=("xlsx",))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [path.name for path in write_results(CURVES, tmp_path)] == ["results.csv"]
+    with pytest.raises(MissingDependencyError, match="pyarrow"):
+        write_results(CURVES, tmp_path, formats=("parquet",))
+
+
+def test_report_says_what_was_measured(tmp_path: Path) -> None:
+    twice = [Variant(name, parameters=SMALL) for name in ("HASAC", "MASAC")]
+    tasks = [Task("matrix/maxent", scale=(-20.0, 20.0)), Task("matrix/climbing", scale=(-30.0, 11.0))]
+    run(small(algorithms=twice, environments=tasks), tmp_path, progress_bar=False)
+    text = write_report(tmp_path).read_text()
+    for part in ("8 of 8 runs", "| matrix/climbing | MASAC | 2 |", "## All environments", "| HASAC | MASAC | "):
+        assert part in text
+    assert "reach 0)" in text and "reach -9.5)" in text and "## Failed" not in text
+
+
+def test_profiles_and_improvement_refuse_what_they_cannot_show(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="two algorithms or more"):
+        draw_improvement(CURVES[CURVES["algorithm"] == "A"], tmp_path / "x.png")
+    with pytest.raises(ConfigurationError, match="all with a score"):
+        draw_profiles(CURVES.assign(score=np.nan), tmp_path / "x.png")
 
 
 def test_plot_and_export_of_a_trained_run(tmp_path: Path) -> None:
@@ -131,7 +276,12 @@ def test_plot_and_export_of_a_trained_run(tmp_path: Path) -> None:
     answer = CliRunner().invoke(cli, ["train", "hasac", "matrix/maxent", *flags, "--out", out, "--json"])
     assert answer.exit_code == 0, answer.output
     answer = CliRunner().invoke(cli, ["plot", out, "--json"])
-    assert Path(json.loads(answer.output)["pictures"][0]).exists()
+    assert [Path(name).name for name in json.loads(answer.output)["pictures"]] == ["learning_curve.png", "traces.png"]
+    for kind in ("policies", "contributions"):
+        answer = CliRunner().invoke(cli, ["plot", out, "--kind", kind, "--episodes", "2", "--format", "svg", "--json"])
+        assert Path(json.loads(answer.output)["pictures"][0]).read_text().startswith("<?xml")
+    answer = CliRunner().invoke(cli, ["plot", out, "--kind", "scores"])
+    assert isinstance(answer.exception, ConfigurationError) and "A run has: curves" in str(answer.exception)
     answer = CliRunner().invoke(cli, ["export", out, "--json"])
     assert {Path(name).name for name in json.loads(answer.output)["files"]} >= {"team.json"}
     team = masoft.deploy.load(tmp_path / "run" / "actors")

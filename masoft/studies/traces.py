@@ -1,0 +1,80 @@
+"""What a run's log says about its learning: temperature, entropy, drift and distance moved, agent by agent."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from masoft.errors import ConfigurationError, explain
+from masoft.studies.style import COLOURS, DASHES, new_figure, tidy
+
+LOG = "progress.csv"
+STEPS = "time/total_timesteps"
+# Column of the log (or its part before the agent's name) -> label of its panel.
+PANELS = {
+    "ent_coef": "temperature",
+    "entropy": "entropy",
+    "drift": "drift",
+    "kl": "KL from the old policy",
+    "clip_fraction": "share of clipped samples",
+    "accepted": "share of accepted steps",
+    "critic_loss": "critic loss",
+    "value_loss": "value loss",
+}
+Lines = dict[str, tuple[list[int], list[float]]]
+"""Agent, or "" for the team -> environment steps and values."""
+
+
+def read_traces(folder: str | Path) -> dict[str, Lines]:
+    """The traces in a run's log, by panel.
+
+    Raises:
+        ConfigurationError: the folder has no log.
+    """
+    path = Path(folder) / LOG
+    if not path.is_file():
+        cure = "Give the folder of a run of `masoft train` or `masoft study`."
+        raise ConfigurationError(explain("The folder of a run", f"one with {LOG} in it", str(folder), cure))
+    found: dict[str, Lines] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for column, text in row.items():
+                kind, name, agent = [*column.split("/", 2), ""][:3]
+                if kind == "train" and name in PANELS and text and math.isfinite(float(text)):
+                    steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
+                    steps.append(int(float(row[STEPS])))
+                    values.append(float(text))
+    # The log puts columns in any order; an agent keeps its colour from panel to panel.
+    return {name: dict(sorted(found[name].items())) for name in PANELS if name in found}
+
+
+def draw_traces(folder: str | Path, path: str | Path) -> Path:
+    """One panel a quantity, one line an agent where the log tells agents apart.
+
+    Args:
+        folder: of a run of `masoft train`, or of one in a study.
+        path: picture to write; its ending decides the format.
+
+    Raises:
+        ConfigurationError: the folder has no log, or learning had not begun when it ended.
+    """
+    traces = read_traces(folder)
+    if not traces:
+        raise ConfigurationError(explain("The run", "one that has learned for a while", str(folder)))
+    width = min(len(traces), 3)
+    height = -(-len(traces) // width)
+    figure = new_figure(3.6 * width, 2.6 * height)
+    panels = figure.subplots(height, width, squeeze=False, sharex=True).reshape(-1)
+    for panel, (name, lines) in zip(panels, traces.items(), strict=False):
+        for number, (agent, (steps, values)) in enumerate(lines.items()):
+            style = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+            panel.plot(steps, values, label=agent or None, **style)
+        panel.set(title=PANELS[name], xlabel="environment steps")
+        if any(lines):
+            panel.legend(frameon=False, fontsize=8)
+        tidy(panel)
+    for panel in panels[len(traces) :]:
+        panel.set_visible(False)
+    figure.savefig(path)
+    return Path(path)
