@@ -37,7 +37,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """Say what works on this machine and how to mend what does not."""
-    findings = [*core(), *simulators(), *machine()]
+    findings = [*core(), *simulators(), starcraft(), *machine()]
     if as_json:
         show_json([asdict(finding) for finding in findings])
         return
@@ -67,6 +67,16 @@ def simulators() -> list[Finding]:
             state = "ready" if entry.is_installed else f"needs {', '.join(entry.missing)}"
             families[family] = Finding(family, state, entry.is_installed, entry.install_command)
     return list(families.values())
+
+
+def starcraft() -> Finding:
+    """The game that ``smac/*`` and ``smacv2/*`` start; it comes from no package."""
+    from masoft.envs.adapters.smac_game import GAME_CURE, game_folder, missing_parts
+
+    folder = game_folder()
+    missing = missing_parts(folder)
+    state = f"no {' and no '.join(missing)} in {folder}" if missing else f"ready in {folder}"
+    return Finding("StarCraft II", state, not missing, GAME_CURE)
 
 
 def machine() -> list[Finding]:

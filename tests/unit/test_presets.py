@@ -177,6 +177,12 @@ def test_mamujoco_agents_see_what_the_reference_lets_them_see() -> None:
     assert preset("HASAC", "mamujoco/Ant-4x2").env_kwargs == {"observation": "paper"}
 
 
+def test_starcraft_has_the_state_type_of_table_13() -> None:
+    for name in (name for name in HASAC if name.startswith("smac")):
+        found = preset("HASAC", name)
+        assert found.env_kwargs == {"state_type": "FP"} and found.sources["env_kwargs.state_type"] == "Table 13"
+
+
 def test_masac_has_hasacs_settings() -> None:
     assert names("MASAC") == [name for name in HASAC if name.startswith("dexhands")]
     for name in names("MASAC"):

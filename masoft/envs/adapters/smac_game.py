@@ -18,6 +18,11 @@ from masoft.errors import MissingDependencyError, explain
 SMAC_COMMAND = "pip install git+https://github.com/oxwhirl/smac.git"
 SMACV2_COMMAND = "pip install git+https://github.com/oxwhirl/smacv2.git"
 
+GAME_CURE = (
+    "Download the game from Blizzard's s2client-proto page, the maps from oxwhirl's release, and set SC2PATH to the "
+    "game's folder."
+)
+
 
 def import_class(module: str, name: str, command: str) -> Any:
     """A class of one of oxwhirl's packages.
@@ -78,13 +83,8 @@ def explain_missing_game(folder: Path) -> str:
     missing = missing_parts(folder)
     if not missing:
         return ""
-    cure = (
-        "Download the game from Blizzard's s2client-proto page, the maps from oxwhirl's release, and set SC2PATH to "
-        "the game's folder."
-    )
-    return explain(
-        f"The folder of StarCraft II, {str(folder)!r},", "complete", "without " + " and ".join(missing), cure
-    )
+    must, got = "complete", "without " + " and ".join(missing)
+    return explain(f"The folder of StarCraft II, {str(folder)!r},", must, got, GAME_CURE)
 
 
 @contextlib.contextmanager
