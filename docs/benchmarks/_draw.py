@@ -22,9 +22,26 @@ LABELS = {
     "harl": "HARL (reference)",
     "hasac": "masoft HASAC, paper's settings",
     "hasac-default": "masoft HASAC, defaults",
+    "happo": "HAPPO",
+    "mappo": "MAPPO",
+}
+# Several tasks in one picture: title of each panel, and what uniformly random actions get (200 episodes).
+GROUPS = {
+    "on_policy": {
+        "spread-continuous": ("simple_spread_v3, continuous", -75.1),
+        "spread-discrete": ("simple_spread_v3, discrete", -77.8),
+        "speaker-listener": ("simple_speaker_listener_v4", -79.6),
+        "reference": ("simple_reference_v3", -56.6),
+    },
 }
 # Okabe and Ito's colours; line styles tell the curves apart without them.
-STYLES = {"harl": ("#000000", "--"), "hasac": ("#0072B2", "-"), "hasac-default": ("#D55E00", "-.")}
+STYLES = {
+    "harl": ("#000000", "--"),
+    "hasac": ("#0072B2", "-"),
+    "hasac-default": ("#D55E00", "-."),
+    "happo": ("#0072B2", "-"),
+    "mappo": ("#D55E00", "--"),
+}
 
 
 def load() -> pd.DataFrame:
@@ -67,7 +84,35 @@ def draw(task: str, curves: pd.DataFrame) -> Path:
     return out
 
 
+def draw_group(name: str, curves: pd.DataFrame) -> Path:
+    """A panel a task: the mean over seeds, a band from the worst to the best seed, and random actions."""
+    tasks = GROUPS[name]
+    figure, panels = plt.subplots(1, len(tasks), figsize=(3.1 * len(tasks), 3.0))
+    for panel, (task, (title, random)) in zip(panels, tasks.items(), strict=True):
+        for label, runs in curves[curves["task"] == task].groupby("label"):
+            points = runs.groupby("env_steps")["eval_return_mean"].agg(["mean", "min", "max"])
+            colour, line = STYLES[str(label)]
+            steps = points.index / 1000
+            panel.plot(steps, points["mean"], color=colour, linestyle=line, label=LABELS[str(label)])
+            panel.fill_between(steps, points["min"], points["max"], color=colour, alpha=0.15, linewidth=0)
+        panel.axhline(random, color="#000000", linestyle=":", label="random actions")
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("thousand environment steps", fontsize=8)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    panels[0].set_ylabel("mean return of the mode actions", fontsize=8)
+    figure.tight_layout()
+    out = HERE / "pictures" / f"{name}.png"
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+    return out
+
+
 if __name__ == "__main__":
     table = load()
     for name, group in table.groupby("task"):
-        print(draw(str(name), group))
+        if name in TITLES:
+            print(draw(str(name), group))
+    for name in GROUPS:
+        print(draw_group(name, table))
