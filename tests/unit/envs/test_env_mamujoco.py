@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from masoft.envs import TeamEnv, find, make
-from masoft.envs.adapters.mamujoco import MultiAgentMujoco, StandardisedIds
+from masoft.envs.adapters.mamujoco import SCENARIOS, MultiAgentMujoco, StandardisedIds
 from masoft.envs.views import standardised, view_of_state
 from masoft.errors import ConfigurationError, EnvironmentFault
 from masoft.spec import StateView
@@ -92,6 +92,26 @@ def test_partial_mode_equals_the_library(task):
             np.testing.assert_allclose(mine[agent], expected, rtol=1e-5, atol=1e-5)
         if any(terminations.values()):
             break
+
+
+@pytest.mark.parametrize("task", ["Ant-4x2", "HalfCheetah-6x1", "HumanoidStandup-17x1", "Walker2d-2x3"])
+def test_numbers_are_gymnasiums_own(task):
+    """Stepped past gymnasium's wrappers and checks, a robot gives the same states, rewards and infos, bit by bit."""
+    env, plain = make(f"mamujoco/{task}", observation="paper"), gymnasium.make(SCENARIOS[task.split("-")[0]])
+    env.reset(seed=3)
+    state, _ = plain.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        assert np.array_equal(env.state(), state.astype(np.float32))
+        command = rng.uniform(plain.action_space.low, plain.action_space.high).astype(np.float32)
+        actions = dict(zip(env.possible_agents, np.split(command, len(env.possible_agents)), strict=True))
+        _, rewards, terminations, _, infos = env.step(actions)
+        state, reward, terminated, _, info = plain.step(command)
+        assert rewards["agent_0"] == reward and terminations["agent_0"] == terminated
+        assert all(np.array_equal(infos["agent_0"][key], value) for key, value in info.items())
+        if terminated:
+            env.reset(seed=4)
+            state, _ = plain.reset(seed=4)
 
 
 @pytest.mark.parametrize("task", ["Ant-2x4", "Walker2d-2x3", "HumanoidStandup-17x1"])
