@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -112,22 +113,28 @@ def test_environments_without_snapshots_start_anew(tmp_path: Path) -> None:
     assert resumed.learn(5, reset_num_timesteps=False).num_timesteps == 25
 
 
-def test_a_full_disk_costs_a_warning_and_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.fsync
+def test_a_full_disk_costs_a_warning_and_no_checkpoint(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole: list[int] = []
 
-    def full(model: HASAC) -> None:
-        def refuse(number: int) -> None:
-            raise OSError(28, "No space left on device")
+    def full(model: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))  # the system refuses every larger file
 
-        monkeypatch.setattr("os.fsync", refuse)
+    def look(model: Any) -> None:
+        whole.append(HASAC.resume(tmp_path, env="matrix/maxent", device="cpu").num_timesteps)
+        assert not list((tmp_path / "checkpoints").glob(".*"))  # no half files take what little space there is
 
-    callbacks = [
-        CheckpointCallback(tmp_path, every=20),
-        At(30, full),
-        At(50, lambda _: monkeypatch.setattr("os.fsync", real)),
-    ]
-    with pytest.warns(UserWarning, match="No checkpoint at step 40"):
-        make().learn(55, callback=callbacks)
+    def free(model: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    try:
+        with pytest.warns(UserWarning, match="No checkpoint at step 40"):
+            make().learn(
+                55, callback=[CheckpointCallback(tmp_path, every=20), At(30, full), At(45, look), At(50, free)]
+            )
+    finally:
+        free(None)
+    assert whole == [20]
     assert HASAC.resume(tmp_path, env="matrix/maxent", device="cpu").num_timesteps == 55
 
 
