@@ -17,7 +17,7 @@ with warnings.catch_warnings():  # the package's tests import its own games by a
     warnings.simplefilter("ignore")
     from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-FAMILIES = ("matrix", "mpe", "mamujoco", "dexhands")
+FAMILIES = ("matrix", "mpe", "mamujoco", "dexhands", "lag")
 ENTRIES = [entry for entry in registered() if entry.id.split("/")[0] in FAMILIES]
 
 
