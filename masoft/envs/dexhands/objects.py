@@ -155,7 +155,7 @@ class Table:
 
 def add_floor(scene: Any) -> None:
     """The ground, which everything that moves collides with."""
-    floor = {"type": _shape("PLANE"), "size": (3, 3, 0.1)}
+    floor = {"type": _shape("PLANE"), "size": (0, 0, 0.1)}
     scene.worldbody.add_geom(**floor, rgba=(0.8, 0.82, 0.85, 1), **_STILL)
 
 

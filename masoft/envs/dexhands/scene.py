@@ -121,7 +121,7 @@ def _dress(scene: Any) -> None:
     """Light and sky."""
     import mujoco
 
-    scene.visual.headlight.ambient, scene.visual.headlight.diffuse = (0.35, 0.35, 0.35), (0.45, 0.45, 0.45)
+    scene.visual.headlight.ambient, scene.visual.headlight.diffuse = (0.5, 0.5, 0.5), (0.35, 0.35, 0.35)
     scene.visual.quality.shadowsize = 2048
     scene.visual.global_.offwidth, scene.visual.global_.offheight = 1280, 960
     scene.worldbody.add_light(pos=(0.5, 0.5, 3), dir=(-0.1, -0.2, -1), diffuse=(0.5, 0.5, 0.5))

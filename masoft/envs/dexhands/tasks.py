@@ -25,7 +25,7 @@ class Camera:
     """
 
     lookat: Vector
-    distance: float = 1.4
+    distance: float = 1.15
     azimuth: float = 20.0
     elevation: float = -25.0
 
@@ -74,7 +74,7 @@ def _facing(x: float, y: float) -> tuple[Placement, Placement]:
     return Placement((x, y, 0.6), (pi, 1.57, 1.57)), Placement((x, -y, 0.6), (pi, -1.57, 1.57))
 
 
-_DOOR_VIEW = Camera((0.15, 0, 0.65), distance=2.0, azimuth=-150, elevation=-25)
+_DOOR_VIEW = Camera((0.15, 0, 0.65), distance=1.7, azimuth=-150, elevation=-25)
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -94,7 +94,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             rule=Toss(20, lowest=0.3, leashed="base", posts=((0, 0, 0.5), (0, -0.8, 0.5))),
             base=_push(0.1, 2),
             random_rotation=True,
-            camera=Camera((0, -0.35, 0.65), distance=1.7),
+            camera=Camera((0, -0.3, 0.68), distance=1.45),
         ),
         "ShadowHandCatchAbreast": Task(
             steps=150,
@@ -103,7 +103,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             rule=Toss(50, leashed="palm", posts=((-0.3, -0.55, 0.5), (-0.3, -1.15, 0.5))),
             base=_push(0.5, 1),
             random_rotation=True,
-            camera=Camera((-0.2, -0.85, 0.5), azimuth=60),
+            camera=Camera((-0.2, -0.85, 0.5), azimuth=60, elevation=-30),
         ),
         "ShadowHandTwoCatchUnderarm": Task(
             steps=75,
@@ -117,7 +117,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             noise=0.01,
             joint_noise=0.2,
             random_rotation=True,
-            camera=Camera((0, -0.575, 0.5), distance=1.6),
+            camera=Camera((0, -0.575, 0.5), distance=1.3),
         ),
         "ShadowHandLiftUnderarm": Task(
             steps=500,
@@ -126,7 +126,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             rule=Lift(),
             base=_push(0.25, 1),
             tables=(Table((0.3, 0.3, 0.4), (0, -0.6)),),
-            camera=Camera((0, -0.6, 0.55), distance=1.8),
+            camera=Camera((0, -0.6, 0.6), distance=1.6, elevation=-18),
         ),
         "ShadowHandPen": Task(
             steps=125,
@@ -135,7 +135,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             rule=PullApart(),
             base=_push(0.5, 0.1),
             tables=(Table((0.5, 1.0, 0.6)),),
-            camera=Camera((0.2, 0, 0.7), azimuth=-140, elevation=-40),
+            camera=Camera((0.2, 0, 0.7), azimuth=-140, elevation=-45),
         ),
         "ShadowHandDoorOpenOutward": Task(
             steps=250,
@@ -159,7 +159,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             things=(Doors(inward=True, angle=1.57),),
             rule=Swing(opening=False),
             base=_push(0.5, 0.5),
-            camera=Camera((0.3, 0, 0.65), distance=2.4, azimuth=-150, elevation=-25),
+            camera=Camera((0.3, 0, 0.65), distance=2.0, azimuth=-150, elevation=-25),
         ),
     }
 )
