@@ -125,6 +125,20 @@ class Pattern:
 
 
 @dataclass(frozen=True)
+class Every:
+    """A pair ``(n, unit)`` with a whole number n >= 1."""
+
+    units: Sequence[str]
+
+    def accepts(self, value: object) -> bool:
+        is_pair = isinstance(value, tuple) and len(value) == 2
+        return is_pair and Integer(1).accepts(value[0]) and OneOf(self.units).accepts(value[1])  # type: ignore[index]
+
+    def describe(self) -> str:
+        return "a pair (n, " + " | ".join(repr(unit) for unit in self.units) + ")"
+
+
+@dataclass(frozen=True)
 class Nothing:
     """``None``."""
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
-from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
+from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
@@ -24,7 +24,7 @@ from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
-from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
+from masoft.validation import Constraints, Every, Integer, Real
 
 
 class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
@@ -57,19 +57,15 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         "MultiInputPolicy": TeamPolicy,
     }
     constraints: ClassVar[Constraints] = {
-        "learning_rate": LEARNING_RATE,
+        **COMMON,
         "buffer_size": (Integer(1),),
         "learning_starts": (Integer(0),),
         "batch_size": (Integer(1),),
         "tau": (Real(0, 1, open_low=True),),
         "gamma": (Real(0, 1),),
-        "train_freq": (Integer(1), Instance((tuple,), "a pair (n, 'step' | 'episode')")),
+        "train_freq": (Integer(1), Every(("step", "episode"))),
         "gradient_steps": (Integer(-1),),
         "n_steps": (Integer(1, 100),),
-        "team_reward": (OneOf(("auto", "sum", "mean", "shared")),),
-        "policy_kwargs": (Instance((dict,)), Nothing()),
-        "stats_window_size": (Integer(1),),
-        "seed": (Integer(0), Nothing()),
     }
 
     def __init__(
@@ -135,15 +131,16 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         self._convert_train_freq()
 
     def _build_buffer(self) -> None:
-        self.replay_buffer = TeamReplayBuffer(
-            self.buffer_size,
-            self.team,
-            n_envs=self.n_envs,
-            n_steps=self.n_steps,
-            gamma=self.gamma,
-            device=self.device,
-            seed=self._buffer_seed,
-        )
+        with fitting_into_memory("buffer_size", self.buffer_size):
+            self.replay_buffer = TeamReplayBuffer(
+                self.buffer_size,
+                self.team,
+                n_envs=self.n_envs,
+                n_steps=self.n_steps,
+                gamma=self.gamma,
+                device=self.device,
+                seed=self._buffer_seed,
+            )
 
     def replay_stretches(self) -> ReplayStretches:
         """The replay buffer, to be saved by and by."""

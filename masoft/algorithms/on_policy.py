@@ -19,14 +19,14 @@ from masoft.algorithms.evaluation import Recall, evaluate_rollout
 from masoft.algorithms.experience import Experience
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.rollout_state import RolloutState
-from masoft.algorithms.team import LEARNING_RATE, LearningRate, TeamAlgorithm
+from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.on_policy_mlp import MlpTeamPolicy
 from masoft.policies.on_policy_rnn import RnnTeamPolicy
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
-from masoft.validation import Constraints, Instance, Integer, Nothing, OneOf, Real
+from masoft.validation import Constraints, Integer, Nothing, Real
 
 
 class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
@@ -57,15 +57,11 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
         "RnnPolicy": RnnTeamPolicy,
     }
     constraints: ClassVar[Constraints] = {
-        "learning_rate": LEARNING_RATE,
+        **COMMON,
         "n_steps": (Integer(1),),
         "batch_size": (Integer(1), Nothing()),
         "gamma": (Real(0, 1),),
         "gae_lambda": (Real(0, 1),),
-        "team_reward": (OneOf(("auto", "sum", "mean", "shared")),),
-        "policy_kwargs": (Instance((dict,)), Nothing()),
-        "stats_window_size": (Integer(1),),
-        "seed": (Integer(0), Nothing()),
     }
 
     def __init__(
@@ -127,7 +123,8 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
 
     def _build_buffer(self) -> None:
         self._check_batches()
-        self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
+        with fitting_into_memory("n_steps", self.n_steps):
+            self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
 
     def _check_batches(self) -> None:
         """Refuse settings that leave minibatches or sequences empty.

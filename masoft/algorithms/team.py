@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,12 +17,12 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.algorithms.saved import SavedAlgorithm
 from masoft.envs.vector import as_vec_env, make_vec, team_of
-from masoft.errors import ConfigurationError, SpaceError, explain, nearest
+from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
 from masoft.spec import TeamSpec
 from masoft.validation import Callable as IsCallable
-from masoft.validation import MappingOf, Real
+from masoft.validation import Constraints, Instance, Integer, MappingOf, Nothing, OneOf, Real
 
 Schedule = Callable[[float], float]
 LearningRate = float | Schedule | Mapping[str, float | Schedule]
@@ -34,6 +36,36 @@ LEARNING_RATE = (
     MappingOf(("actor", "critic", "ent_coef"), IsCallable("a schedule")),
 )
 
+
+@dataclass(frozen=True)
+class Device:
+    """A name or ``torch.device`` that this machine has."""
+
+    def accepts(self, value: object) -> bool:
+        if not isinstance(value, str) or value == "auto":
+            return isinstance(value, str | torch.device)
+        try:
+            torch.device(value)
+        except RuntimeError:
+            return False
+        return True
+
+    def describe(self) -> str:
+        return "'auto', 'cpu', 'cuda', 'cuda:0' and the like, or a torch.device"
+
+
+COMMON: Constraints = {
+    "policy": (Instance((str, type), "a known alias or a policy class"),),
+    "learning_rate": LEARNING_RATE,
+    "team_reward": (OneOf(("auto", "sum", "mean", "shared")),),
+    "policy_kwargs": (Instance((dict,)), Nothing()),
+    "stats_window_size": (Integer(1),),
+    "tensorboard_log": (Instance((str, Path), "a folder's name"), Nothing()),
+    "verbose": (Integer(0), Instance((bool,))),
+    "device": (Device(),),
+    "seed": (Integer(0), Nothing()),
+}
+"""What every method's constructor arguments must be."""
 
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -90,7 +122,7 @@ class TeamAlgorithm(SavedAlgorithm):
                 known = nearest(policy, self.policy_aliases)
                 raise ConfigurationError(explain("policy", "a known alias or a policy class", policy, known))
             return self.policy_aliases[policy]
-        if not issubclass(policy, self.policy_base):
+        if not (isinstance(policy, type) and issubclass(policy, self.policy_base)):
             raise ConfigurationError(explain("policy", f"a subclass of {self.policy_base.__name__}", policy))
         return policy
 
@@ -116,9 +148,15 @@ class TeamAlgorithm(SavedAlgorithm):
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._draw_seed())
-            policy = self.policy_class(
-                self.observation_space, self.action_space, self.lr_schedule, team=self.team, **self.policy_kwargs
-            )
+            try:
+                policy = self.policy_class(
+                    self.observation_space, self.action_space, self.lr_schedule, team=self.team, **self.policy_kwargs
+                )
+            except (TypeError, ValueError, AttributeError, KeyError) as error:
+                if isinstance(error, MasoftError):
+                    raise
+                must = f"arguments of {self.policy_class.__name__}"
+                raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
         self.policy = policy.to(self.device)
         if self.verbose >= 1:
@@ -280,6 +318,20 @@ class TeamAlgorithm(SavedAlgorithm):
             )
 
 
+@contextmanager
+def fitting_into_memory(which: str, size: int) -> Iterator[None]:
+    """Say which argument asks for more memory than there is.
+
+    Raises:
+        ConfigurationError: names the argument.
+    """
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:  # torch has one for each way to fail
+        cure = f"Lower it: {error or type(error).__name__}"
+        raise ConfigurationError(explain(which, "small enough for memory", size, cure)) from error
+
+
 def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
     """Refuse an environment whose team is not the one that a model was made for.
 
@@ -297,4 +349,12 @@ def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
             raise ConfigurationError(explain(f"The environment's {what}", f"{mine}", theirs))
 
 
-__all__ = ["LEARNING_RATE", "LearningRate", "TeamAlgorithm", "check_same_team", "unwrap_vec_normalize"]
+__all__ = [
+    "COMMON",
+    "LEARNING_RATE",
+    "LearningRate",
+    "TeamAlgorithm",
+    "check_same_team",
+    "fitting_into_memory",
+    "unwrap_vec_normalize",
+]

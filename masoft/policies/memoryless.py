@@ -81,7 +81,9 @@ class MemorylessPolicy(JointPolicy, ABC):
             batched, is_single = agent_observations(self.team, observation)
             joint = to_environment(self.team, self.act(batched, deterministic, generator))
             return (joint[0] if is_single else joint), state
-        return self._predict_by_agent(observation, deterministic, action_masks or {}, generator)
+        return self._predict_by_agent(
+            observation, deterministic, {} if action_masks is None else action_masks, generator
+        )
 
     @torch.no_grad()
     def log_prob(
@@ -101,7 +103,7 @@ class MemorylessPolicy(JointPolicy, ABC):
             by agent, (n,), nats.
         """
         answer = {}
-        for entry in split_by_agent(self.team, observation, action_masks or {}):
+        for entry in split_by_agent(self.team, observation, {} if action_masks is None else action_masks):
             spec = self.team.agents[entry.index].action
             mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
             policy: Any = self.actors[entry.index](torch.as_tensor(entry.values, device=self.device), mask)

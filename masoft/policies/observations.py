@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from masoft.errors import ConfigurationError, explain, nearest
-from masoft.spec import RESERVED_KEYS, AgentSpec, TeamSpec
+from masoft.spec import ACTION_MASK, RESERVED_KEYS, AgentSpec, TeamSpec
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,26 @@ def agent_observations(team: TeamSpec, observation: Mapping[str, Any]) -> tuple[
     """A team observation as a batch, and whether the caller passed a single one.
 
     Raises:
-        ConfigurationError: an agent is missing, or an array has the wrong shape.
+        ConfigurationError: an agent is missing, an array is no batch of observations, or a mask has no legal choice.
     """
-    batched = {}
-    is_single = False
+    batched, singles = {}, {}
     for agent in team.agents:
         if agent.name not in observation:
             known = "Pass every agent's observation, or a plain dict of agents without 'active' and 'state'."
             raise ConfigurationError(
                 explain(f"The team observation's entry {agent.name!r}", "present", [*observation], known)
             )
-        values, is_single = _batch(agent, observation[agent.name])
-        batched[agent.name] = values
+        batched[agent.name], singles[agent.name] = _batch(agent, observation[agent.name])
+    sizes = {name: None if singles[name] else len(values) for name, values in batched.items()}
+    if len(set(sizes.values())) > 1:
+        raise ConfigurationError(explain("The team observation", "a batch of one size for all agents", sizes))
+    is_single = all(singles.values())
     for key in RESERVED_KEYS:
         if key in observation:
             extra = np.asarray(observation[key])
             batched[key] = extra[None] if is_single and extra.ndim == 1 else extra
+    if team.has_masks and ACTION_MASK in batched:
+        _check_joint_mask(team, batched[ACTION_MASK], len(batched[team.names[0]]))
     return batched, is_single
 
 
@@ -90,41 +94,77 @@ def split_by_agent(
     """Each agent's part of a dict-form ``predict`` call; agents that left the game may be absent.
 
     Raises:
-        ConfigurationError: an unknown agent, a wrong shape, or a mask without a legal choice.
+        ConfigurationError: an unknown agent, no observation of its space, or a mask without a legal choice.
     """
+    if not isinstance(action_masks, Mapping):
+        raise ConfigurationError(explain("action_masks", "a dict of masks by agent", action_masks))
     for name in [*observation, *action_masks]:
         if name not in team.names:
-            raise ConfigurationError(explain("An agent's name", "one of the team's", name, nearest(name, team.names)))
+            close = nearest(str(name), team.names)
+            raise ConfigurationError(explain("An agent's name", "one of the team's", name, close))
     for name, value in observation.items():
         index = team.names.index(name)
         mask = action_masks.get(name)
         if isinstance(value, Mapping):
+            if "observation" not in value:
+                must = "an array, or a dict with 'observation' and 'action_mask'"
+                raise ConfigurationError(explain(f"The observation of agent {name!r}", must, [*value]))
             mask = value.get("action_mask", mask)
             value = value["observation"]
         values, is_single = _batch(team.agents[index], value)
         yield AgentInput(name, index, values, _checked_mask(team.agents[index], mask, len(values)), is_single)
 
 
+def _numbers(which: str, must: str, value: Any) -> np.ndarray:
+    """An array of numbers or flags.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged, or a tensor that needs gradients
+        raise ConfigurationError(explain(which, must, value)) from None
+    if array.dtype.kind not in "biuf":
+        raise ConfigurationError(explain(which, must, value))
+    return array
+
+
 def _batch(agent: AgentSpec, value: Any) -> tuple[np.ndarray, bool]:
     """Observations of one agent as (n, *shape), and whether there was just one."""
-    values = np.asarray(value)
-    if values.dtype != np.uint8:
-        values = values.astype(np.float32, copy=False)
-    if values.shape == agent.observation_shape:
-        return values[None], True
-    if values.shape[1:] == agent.observation_shape:
-        return values, False
+    which = f"The observation of agent {agent.name!r}"
     must = f"of shape {agent.observation_shape}, or (n, *{agent.observation_shape})"
-    raise ConfigurationError(explain(f"The observation of agent {agent.name!r}", must, values.shape))
+    values = _numbers(which, f"an array of numbers {must}", value)
+    if values.shape != agent.observation_shape and values.shape[1:] != agent.observation_shape:
+        raise ConfigurationError(explain(which, must, values.shape))
+    if values.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            raise ConfigurationError(explain(which, "finite in single precision", value))
+    is_single = values.shape == agent.observation_shape
+    return (values[None] if is_single else values), is_single
+
+
+def _check_joint_mask(team: TeamSpec, masks: np.ndarray, n: int) -> None:
+    """Refuse a team's mask of the wrong shape, or one that leaves an agent without a choice."""
+    size = team.mask_size
+    if masks.shape != (n, size):
+        raise ConfigurationError(explain("The team's action mask", f"of shape ({n}, {size})", masks.shape))
+    for agent, place in zip(team.agents, team.mask_slices, strict=True):
+        _checked_mask(agent, masks[:, place], n)
 
 
 def _checked_mask(agent: AgentSpec, mask: Any, n: int) -> np.ndarray | None:
     """A mask as booleans (n, mask_size) with a legal choice in every part."""
     if mask is None or agent.action.is_box:
         return None
-    array = np.asarray(mask).astype(bool).reshape(-1, agent.action.mask_size) if np.size(mask) else np.zeros((0, 0))
-    parts = np.split(array, np.cumsum(agent.action.nvec)[:-1], axis=-1) if array.size else []
-    if array.shape[0] != n or not all(part.any(-1).all() for part in parts):
-        must = f"one row of {agent.action.mask_size} flags an observation, with a legal choice in every part"
-        raise ConfigurationError(explain(f"The action mask of agent {agent.name!r}", must, mask))
+    which, size = f"The action mask of agent {agent.name!r}", agent.action.mask_size
+    must = f"one row of {size} flags an observation, with a legal choice in every part"
+    array = _numbers(which, must, mask).astype(bool)
+    array = array[None] if array.shape == (size,) else array
+    if array.shape != (n, size):
+        raise ConfigurationError(explain(which, must, mask))
+    if not all(part.any(-1).all() for part in np.split(array, np.cumsum(agent.action.nvec)[:-1], axis=-1)):
+        raise ConfigurationError(explain(which, must, mask))
     return array

@@ -73,7 +73,12 @@ class RecurrentPolicy(JointPolicy, ABC):
         self.set_training_mode(False)
         if not is_team_observation(observation):
             return self._predict_by_agent(
-                observation, state or {}, episode_start, deterministic, action_masks or {}, generator
+                observation,
+                {} if state is None else state,
+                episode_start,
+                deterministic,
+                {} if action_masks is None else action_masks,
+                generator,
             )
         batched, is_single = agent_observations(self.team, observation)
         n = len(batched[self.team.names[0]])
