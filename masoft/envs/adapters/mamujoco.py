@@ -233,10 +233,10 @@ class StandardisedIds:
 
 
 def _simulate_directly(robot: Any, *, needs_forces: bool) -> None:
-    """Give a gymnasium robot a shorter way from its action to the simulation, with the same numbers.
+    """Give a gymnasium robot a shorter way from its action to simulation and cost, with the same numbers.
 
-    gymnasium copies the action to look at its shape, fetches every array anew, and computes contact forces also for
-    robots that have no use for them: 5 of the 70 microseconds of a HalfCheetah's step.
+    gymnasium copies the action to look at its shape, fetches every array anew, computes contact forces also for robots
+    that have no use for them, and sums by `numpy.sum`: some 8 of the 70 microseconds of a HalfCheetah's step.
     """
     import mujoco
 
@@ -249,7 +249,12 @@ def _simulate_directly(robot: Any, *, needs_forces: bool) -> None:
         if needs_forces:
             contact_forces(model, data)
 
+    def control_cost(action: NDArray[Any]) -> Any:
+        return robot._ctrl_cost_weight * np.add.reduce(np.square(action))
+
     robot.do_simulation = do_simulation
+    if hasattr(robot, "control_cost"):
+        robot.control_cost = control_cost
 
 
 def _unbounded(size: int) -> spaces.Box:
