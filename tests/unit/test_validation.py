@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from masoft.errors import ConfigurationError
 from masoft.validation import (
     Callable,
+    Every,
     Instance,
     Integer,
     MappingOf,
@@ -34,6 +35,7 @@ from masoft.validation import (
         (Instance((int, str)), [1, "x"], [1.5, None]),
         (Callable(), [len, lambda: 0], [3, "len"]),
         (Pattern("auto"), ["auto", "auto_0.2", "auto_1e-3"], ["auto_", "auto_0", "auto_-1", "auto_x", "auto_inf", 1]),
+        (Every(("step", "episode")), [(1, "step"), (9, "episode")], [(0, "step"), (1,), (1, "x"), [1, "step"], 1]),
         (Nothing(), [None], [0, False, ""]),
         (MappingOf(("a", "b"), Integer(0)), [{}, {"a": 1}, {"a": 0, "b": 2}], [{"c": 1}, {"a": -1}, [("a", 1)]]),
     ],
