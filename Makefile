@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Simulators that are large and have no tests here (SMAX, VMAS, ...) are left to their extras.
+# Simulators that are large (SMAX brings a gigabyte) or have to be built are left to their extras.
 # One test process a core; each has one torch thread (tests/conftest.py).
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
@@ -27,7 +27,7 @@ $(BIN)/python:
 
 .venv/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing masoft with its extras into .venv; the first time takes a few minutes."
-	$(PIP) -e ".[mamujoco,lag,deploy,studies,dev,docs]"
+	$(PIP) -e ".[mamujoco,vmas,lag,deploy,studies,dev,docs]"
 	@touch $@ .venv/core.stamp
 
 demo: .venv/core.stamp

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import io
 import os
 import sys
 from typing import Any, NamedTuple
@@ -193,7 +192,7 @@ def load_jax() -> Any:
 
 
 def _game(map_name: str, options: dict[str, Any]) -> Any:
-    with contextlib.redirect_stdout(io.StringIO()):  # its import prints what it did not find
+    with contextlib.redirect_stdout(sys.stdout):  # its import leaves another one in its place
         smax: Any = importlib.import_module("jaxmarl.environments.smax")
     if map_name in OWN_MAPS:
         types, n_allies, n_enemies = OWN_MAPS[map_name]

@@ -156,7 +156,7 @@ def test_conformance_snapshots_and_training():
 
 def test_bad_input():
     pytest.importorskip("jaxmarl", reason=SKIP)
-    with pytest.raises(ConfigurationError, match="map_name must be a known map, got '3n'.*3m"):
+    with pytest.raises(ConfigurationError, match="map_name must be a known map. Got '3n'.*3m"):
         make("smax/3m", map_name="3n")
     with pytest.raises(ConfigurationError, match="The options of smax/3m must be those of jaxmarl's"):
         make("smax/3m", max_step=3)
