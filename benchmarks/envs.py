@@ -17,6 +17,8 @@ import gymnasium
 import numpy as np
 
 from masoft.envs import TeamEnv, make, registered
+from masoft.envs.adapters import football
+from masoft.envs.adapters.football_engine import FootballEngine
 from masoft.envs.adapters.mamujoco import SCENARIOS
 
 WINDOWS, STEPS, ACTIONS = 40, 40, 32
@@ -70,6 +72,36 @@ def bare_hands(env: Any) -> Step:
     return step
 
 
+def bare_flights(env: Any) -> Step:
+    """Runs JSBSim for as long as a step lasts, for each aircraft of an environment, and reads nothing."""
+    from masoft.envs.lag.aircraft import FRAMES_PER_STEP
+
+    fleet = env.aircraft if isinstance(env.aircraft, list) else [env.aircraft]
+
+    def step(k: int) -> None:
+        for aircraft in fleet:
+            if k % 300 == 0:  # before it reaches the ground
+                aircraft.reset()
+            for _ in range(FRAMES_PER_STEP):
+                aircraft.simulator.run()
+
+    return step
+
+
+def bare_football(level: str, n_agents: int) -> Step:
+    """Steps the football engine, whose answer is one dict of raw numbers."""
+    engine = FootballEngine(level, n_agents)
+    generator = np.random.default_rng(0)
+    actions = generator.integers(0, engine.n_actions, (ACTIONS, n_agents)).tolist()
+    engine.reset(0)
+
+    def step(k: int) -> None:
+        if engine.step(actions[k % ACTIONS])[2]:
+            engine.reset(int(generator.integers(2**31)))
+
+    return step
+
+
 def simulator(id: str) -> Step | None:
     """The simulator without masoft, or None where masoft is the simulator."""
     family, _, task = id.partition("/")
@@ -82,6 +114,10 @@ def simulator(id: str) -> Step | None:
         return bare_gymnasium(gymnasium.make(SCENARIOS[scenario]))
     if family == "dexhands":
         return bare_hands(make(id))
+    if family == "lag":
+        return bare_flights(make(id))
+    if family == "football":
+        return bare_football(*football.SCENARIOS[task])
     return None
 
 
