@@ -90,7 +90,7 @@ def test_a_finished_run_has_nothing_to_continue(whole: Path, tmp_path: Path, cap
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_saves_and_the_run_goes_on_exactly(number: signal.Signals, tmp_path: Path) -> None:
-    arguments: list[Any] = ["hasac", "matrix/maxent", *SMALL, "--total-timesteps", "400", "--n-envs", "2", *QUIET]
+    arguments: list[Any] = ["hasac", "matrix/maxent", *SMALL, "--total-timesteps", "800", "--n-envs", "2", *QUIET]
     command = [sys.executable, "-m", "masoft.cli", "train", *arguments, "--backend", "subproc", "--out"]
     process = subprocess.Popen(
         [*command, str(tmp_path / "run")],
