@@ -1,5 +1,7 @@
 """SMAX: battles one at a time and in batches. Compiling a map takes seconds, so all but the ids is marked slow."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -126,14 +128,16 @@ def test_defeat_victory_and_time_are_told_apart():
 @pytest.mark.slow
 def test_conformance_snapshots_and_training():
     pytest.importorskip("jaxmarl", reason=SKIP)
-    from pettingzoo.test import parallel_api_test
-
+    with warnings.catch_warnings():  # it imports games of its own by a way that it calls deprecated
+        warnings.simplefilter("ignore")
+        from pettingzoo.test import parallel_api_test, parallel_seed_test
     from masoft import HASAC
     from masoft.envs.snapshot import restore_vector, vector_values
     from masoft.testing import check_env
 
     check_env("smax/3m", n_steps=60)
     parallel_api_test(make("smax/3m"), num_cycles=40)
+    parallel_seed_test(lambda: make("smax/3m"), num_cycles=10)
 
     batch, other = make_vec("smax/3m", 6, seed=0), make_vec("smax/3m", 6, seed=1)
     team, seen = team_of(batch), batch.reset()

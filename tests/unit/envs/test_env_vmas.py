@@ -1,5 +1,7 @@
 """VMAS: single worlds and batches, on their own randomness."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,15 @@ def test_shapes_and_a_hundred_legal_steps(scenario):
         if terminated or truncated:
             env.reset()
     check_env(env, n_steps=40)
+
+
+def test_pettingzoos_own_tests():
+    with warnings.catch_warnings():  # they import games of their own by a way that they call deprecated
+        warnings.simplefilter("ignore")
+        from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+    parallel_api_test(make("vmas/balance"), num_cycles=40)
+    parallel_seed_test(lambda: make("vmas/navigation"), num_cycles=10)
 
 
 def test_actions_have_their_own_ranges():
