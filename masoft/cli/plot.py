@@ -16,7 +16,7 @@ from masoft.cli.run_folder import MODEL, SETTINGS, RunSettings, draw_curve
 from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, MasoftError, explain
 
-STUDY_RUN = "settings.json"
+STUDY_RUN, INDEX = "settings.json", "study.json"
 OF_A_STUDY = ("curves", "scores", "profiles", "improvement", "policies")
 OF_A_RUN = ("curves", "traces", "policies", "contributions", "episode")
 KINDS = tuple(dict.fromkeys([*OF_A_STUDY, *OF_A_RUN]))
@@ -44,6 +44,9 @@ def command(
     run:   curves, traces, policies, contributions, episode
     """
     is_run = (folder / SETTINGS).exists() or (folder / STUDY_RUN).exists()
+    if not is_run and not (folder / INDEX).exists():
+        cure = f"A run has {SETTINGS} or {STUDY_RUN} in it, a study {INDEX}."
+        raise ConfigurationError(explain("FOLDER", "that of a run or a study", str(folder), cure))
     chosen = _chosen(kinds, OF_A_RUN if is_run else OF_A_STUDY, "run" if is_run else "study")
     if is_run:
         picture = RunPictures(folder, ending, movie, episodes, seed, explicit=bool(kinds))

@@ -133,7 +133,7 @@ def draw_improvement(results: pandas.DataFrame, path: str | Path, *, column: str
         panel.plot([estimate.low, estimate.high], [row] * 2, color=COLOURS[0], linewidth=2)
         panel.plot(estimate.value, row, "o", color=COLOURS[0])
     panel.axvline(0.5, color="black", linewidth=0.8, linestyle="--")
-    panel.set(xlabel="probability that a run of the first ends above one of the second", xlim=(-0.03, 1.03))
+    panel.set(xlabel="probability that a run ends above one of the other", xlim=(-0.03, 1.03))
     panel.set_yticks(range(len(pairs)), [f"{one} > {other}" for one, other in pairs])
     panel.set_ylim(len(pairs) - 0.5, -0.5)
     tidy(panel)

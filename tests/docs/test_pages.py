@@ -59,9 +59,8 @@ def commands(page: Path) -> Iterator[list[str]]:
     """The masoft commands of a page's shell blocks, as argument lists."""
     for text in blocks(page, "bash"):
         for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["masoft"]:
-                yield words[1:]
+            if line.startswith("masoft "):
+                yield shlex.split(line, comments=True)[1:]
 
 
 def parse(command: click.Command, name: str, args: list[str]) -> None:

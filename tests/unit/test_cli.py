@@ -16,6 +16,7 @@ import pytest
 import masoft
 from masoft.cli import COMMANDS, main
 from masoft.cli.flags import flags_of, parameter_help
+from masoft.cli.output import show_table
 from masoft.cli.run_folder import RunSettings, draw_curve, read_curve
 from masoft.cli.values import parse_pairs, parse_value
 from masoft.errors import ConfigurationError
@@ -153,6 +154,12 @@ def test_what_needs_no_torch_does_not_import_it(args: list[str]) -> None:
     assert printed.splitlines()[-1] == "False"
 
 
+def test_tables_keep_brackets(capsys: Capture) -> None:
+    show_table("[a] table", ["IQM [95 %]"], [['pip install "masoft[mamujoco]"'], [None]])
+    printed = capsys.readouterr().out
+    assert "[a] table" in printed and "IQM [95 %]" in printed and 'pip install "masoft[mamujoco]"' in printed
+
+
 def test_every_command_has_help(capsys: Capture) -> None:
     assert run("--help") == 0
     printed = capsys.readouterr().out
@@ -235,6 +242,7 @@ def test_pairs() -> None:
         (["train", "hasac", "matrix/maxent", "--preset"], "The preset of HASAC must be a published one"),
         (["train", "hasac", "matrix/maxent", "--total-timesteps", "9", "-e", "x"], "write name=value"),
         (["evaluate", "nowhere"], "The run folder must be one with run.json in it. Got 'nowhere'."),
+        (["plot", "nowhere"], "FOLDER must be that of a run or a study. Got 'nowhere'. A run has run.json"),
         (["presets", "hasac", "nothing/like-it"], "The preset of HASAC must be a published one"),
     ],
 )  # fmt: skip
