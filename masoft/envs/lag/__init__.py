@@ -4,3 +4,8 @@ Reference:
     The paper's Section H.2.6; Liu et al., Light Aircraft Game, 2022. All code here is masoft's own; the flight model
     and its data come with the package ``jsbsim``.
 """
+
+from masoft.envs.lag.combat import AirCombat
+from masoft.envs.lag.heading import HeadingTask
+
+__all__ = ["AirCombat", "HeadingTask"]

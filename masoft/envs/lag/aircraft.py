@@ -105,23 +105,23 @@ class Aircraft:
 
     def __init__(self, name: str, start: Start, frame: LocalFrame) -> None:
         self.name, self.start, self.frame = name, start, frame
-        self._simulator = _load()
-        node = self._simulator.get_property_manager().get_node
+        self.simulator: Any = _load()
+        node = self.simulator.get_property_manager().get_node
         # A node is read six times as fast as a property by its name.
         self._read: list[Callable[[], float]] = [node(name).get_double_value for name in READ]
         self._write: list[Callable[[float], None]] = [node(name).set_double_value for name in WRITTEN]
         self._place()
-        self._simulator.run_ic()
+        self.simulator.run_ic()
         self.state = self.reset()
 
     def reset(self) -> AircraftState:
         """Back to the start, exactly as every time before."""
         self._set(Controls())
         for name in LINGERING:
-            self._simulator[name] = 0.0
+            self.simulator[name] = 0.0
         for _ in range(2):  # the first one still computes the pilot's load factors with values of the last flight
-            self._simulator.reset_to_initial_conditions(0)
-            propulsion = self._simulator.get_propulsion()
+            self.simulator.reset_to_initial_conditions(0)
+            propulsion = self.simulator.get_propulsion()
             for index in range(propulsion.get_num_engines()):
                 propulsion.get_engine(index).init_running()
             propulsion.get_steady_state()
@@ -130,7 +130,7 @@ class Aircraft:
     def fly(self, controls: Controls) -> AircraftState:
         """One step, a fifth of a second, with stick and throttle held."""
         self._set(controls)
-        run = self._simulator.run
+        run = self.simulator.run
         for _ in range(FRAMES_PER_STEP):
             run()
         return self._look()
@@ -169,7 +169,7 @@ class Aircraft:
             **dict.fromkeys(("v-fps", "w-fps", "p-rad_sec", "q-rad_sec", "r-rad_sec", "roc-fpm"), 0.0),
         }
         for name, value in conditions.items():
-            self._simulator[f"ic/{name}"] = value
+            self.simulator[f"ic/{name}"] = value
 
 
 def _load() -> Any:
