@@ -97,6 +97,8 @@ def make_vec(
     backend = _backend_for_faults(backend, on_env_error, env_timeout)
     source = find(env) if isinstance(env, str) else env
     if isinstance(source, Registration) and source.vector_entry_point is not None and backend == "auto":
+        if monitor_dir is not None:
+            env_kwargs["monitor_dir"] = monitor_dir
         vec_env: VecEnv = source.build_vector(n_envs=n_envs, seed=seed, team_reward=team_reward, **env_kwargs)
         return vec_env
     is_recipe = isinstance(source, Registration) or _is_callable_source(source)

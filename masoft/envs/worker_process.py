@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import signal
 import traceback
 from collections.abc import Callable
@@ -120,7 +119,9 @@ def _answer(env: Any, command: str, data: Any) -> Any:
 def _send(remote: Connection, answer: Any) -> None:
     try:
         remote.send(answer)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except OSError:
+        raise  # the learner is gone
+    except Exception as error:  # what was given back cannot be sent; what that raises depends on its class
         remote.send(_failure(error, is_last=True))
         raise _Over from error
     if isinstance(answer, Failure) and answer.is_last:
