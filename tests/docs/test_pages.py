@@ -69,7 +69,10 @@ def parse(command: click.Command, name: str, args: list[str]) -> None:
         command.make_context(name, args)
         return
     context = command.make_context(name, args)
-    inner_name, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    rest = [*context._protected_args, *context.args]
+    if not rest and command.invoke_without_command:
+        return
+    inner_name, inner, rest = command.resolve_command(context, rest)
     assert inner is not None and inner_name is not None
     parse(inner, inner_name, rest)
 
