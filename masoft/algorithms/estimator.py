@@ -31,7 +31,8 @@ class EstimatorMeta(ABCMeta):
         signature = inspect.signature(cls)
         check_names(cls.__name__, list(kwargs), list(signature.parameters))
         given = dict(signature.bind(*args, **kwargs).arguments)
-        if "env" in signature.parameters and "env" not in given and not _is_policy(given.get("policy", "")):
+        is_alone = "env" in signature.parameters and "env" not in given and "policy" not in kwargs
+        if is_alone and not _is_policy(given.get("policy", "")):
             given["env"] = given.pop("policy")  # HASAC(env): the policy has a default
         defaults = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
         parameters = {name: given.get(name, defaults.get(name)) for name in signature.parameters}

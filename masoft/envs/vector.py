@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -194,6 +195,7 @@ class TeamBuilder:
         if isinstance(made, Registration):
             made = made.build(**self.env_kwargs)
         elif _is_callable_source(made):
+            _check_call(made, self.env_kwargs)
             made = made(**self.env_kwargs)
         env = as_team(made, team_reward=self.team_reward)
         if self.seed is not None:
@@ -205,6 +207,17 @@ class TeamBuilder:
             os.makedirs(self.monitor_dir, exist_ok=True)
             filename = os.path.join(self.monitor_dir, str(self.rank))
         return Monitor(env, filename, override_existing=not self.appends)
+
+
+def _check_call(maker: Callable[..., Any], kwargs: dict[str, Any]) -> None:
+    """Refuse a callable that cannot be called so, before what it raises looks like the environment's own fault."""
+    try:
+        inspect.signature(maker).bind(**kwargs)
+    except TypeError as error:
+        must = f"callable with {sorted(kwargs)}" if kwargs else "callable without arguments"
+        raise ConfigurationError(explain("env", must, maker, f"It says: {error}.")) from error
+    except ValueError:
+        pass  # a few built-in callables do not tell their arguments
 
 
 def as_team(env: Any, *, team_reward: str = "auto") -> gymnasium.Env[Any, Any]:

@@ -221,3 +221,10 @@ def test_a_worker_that_cannot_build():
 def test_what_is_refused(call, message):
     with pytest.raises(ConfigurationError, match=message):
         call()
+
+
+def test_a_callable_that_needs_other_arguments_is_refused_before_it_is_called():
+    with pytest.raises(ConfigurationError, match="env must be callable without arguments"):
+        make_vec(len)
+    with pytest.raises(ConfigurationError, match=r"env must be callable with \['n_agents'\]"):
+        make_vec(lambda size: None, 2, n_agents=3)
