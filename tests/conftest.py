@@ -10,11 +10,9 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import torch
-
-torch.set_num_threads(1)
-
 from hypothesis import settings
 
+torch.set_num_threads(1)
 # The same examples in every run, and no example that fails because the machine had something else to do.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
