@@ -97,6 +97,12 @@ def test_theorem_3_on_all_pairs(drawn: Drawn, drift: Drift, neighborhood: Neighb
     keeps_its_promises(drawn, drift, neighborhood)
 
 
+def test_large_returns_cost_no_digits() -> None:
+    """Soft Q-values of about 230 at temperature 0.2: the maximiser must not lose the digits in which they all agree."""
+    drawn = Drawn(n_actions=(4, 5, 3, 5), n_states=7, gamma=0.99, ent_coef=0.2, seed=0)
+    keeps_its_promises(drawn, NoDrift(), KLBall(0.05) & TotalVariationBall(0.2, over="max"))
+
+
 @pytest.mark.parametrize("order", [FixedOrder(), Greedy()], ids=str)
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(drawn=drawn_games(max_agents=3, max_states=3, max_actions=3))
