@@ -74,6 +74,12 @@ GROUPS = {
         100_000,
     ),
 }
+# One line a seed: title of each panel, then horizontal lines: what random actions and a script get.
+SIMULATORS = {
+    "door-open-outward": ("dexhands/ShadowHandDoorOpenOutward", {"random actions": 20.5, "scripted hands": 160.0}),
+    "hand-over": ("dexhands/ShadowHandOver", {"random actions": 3.0}),
+    "lag-2v2": ("lag/2v2-noweapon", {"random actions": 11.1, "a chase by hand": 30.0}),
+}
 # Okabe and Ito's colours; line styles tell the curves apart without them.
 STYLES = {
     "harl": ("#000000", "--"),
@@ -85,6 +91,7 @@ STYLES = {
     "haddpg": ("#009E73", "-."),
     "masac": ("#D55E00", "--"),
 }
+SEED_LINES = ("-", "--", "-.")
 
 
 def load() -> pd.DataFrame:
@@ -156,8 +163,32 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
     return out
 
 
+def draw_simulators(curves: pd.DataFrame) -> Path:
+    """A panel a task of `SIMULATORS`, one line a seed."""
+    figure, panels = plt.subplots(1, len(SIMULATORS), figsize=(3.6 * len(SIMULATORS), 3.2))
+    for panel, (task, (title, levels)) in zip(panels, SIMULATORS.items(), strict=True):
+        for seed, curve in curves[curves["task"] == task].groupby("seed"):
+            steps, returns = curve["env_steps"] / 1000, curve["eval_return_mean"]
+            panel.plot(steps, returns, SEED_LINES[(seed - 1) % len(SEED_LINES)], color="#0072B2", label=f"seed {seed}")
+        for (name, level), line in zip(levels.items(), (":", (0, (5, 1))), strict=False):
+            panel.axhline(level, color="#000000", linestyle=line, label=name)
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("thousand environment steps", fontsize=8)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=7)
+    panels[0].set_ylabel("mean return of the mode actions", fontsize=8)
+    figure.tight_layout()
+    out = HERE / "pictures" / "hands_and_aircraft.png"
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+    return out
+
+
 if __name__ == "__main__":
     table = load()
+    if set(SIMULATORS) <= set(table["task"]):
+        print(draw_simulators(table))
     for name, group in table.groupby("task"):
         if name in TITLES:
             print(draw(str(name), group))

@@ -137,24 +137,23 @@ class Aircraft:
 
     def _set(self, controls: Controls) -> None:
         aileron, elevator, rudder, throttle = self._write
-        aileron(controls[0])
-        elevator(controls[1])
-        rudder(controls[2])
-        throttle(min(max(controls[3], 0.0), THROTTLE_LIMIT))
+        left, up, yaw, power = controls
+        aileron(left)
+        elevator(up)
+        rudder(yaw)
+        throttle(0.0 if power < 0.0 else power if power < THROTTLE_LIMIT else THROTTLE_LIMIT)
 
     def _look(self) -> AircraftState:
         (
             lon, lat, height, roll, pitch, heading, vn, ve, vd, u, v, w, vc, p, q, r, nx, ny, nz, inertial, time,
         ) = [read() for read in self._read]  # fmt: skip
         altitude = height * FOOT
-        self.state = AircraftState(
-            lon, lat, altitude, roll, pitch, heading,
-            position=self.frame.to_local(lon, lat, altitude),
-            velocity=(vn * FOOT, ve * FOOT, vd * FOOT),
-            body=(u * FOOT, v * FOOT, w * FOOT),
-            airspeed=vc * FOOT, rates=(p, q, r), load=(nx, ny, nz), inertial_speed=inertial * FOOT, time=time,
+        self.state = state = AircraftState(  # by place: names cost a microsecond
+            lon, lat, altitude, roll, pitch, heading, self.frame.to_local(lon, lat, altitude),
+            (vn * FOOT, ve * FOOT, vd * FOOT), (u * FOOT, v * FOOT, w * FOOT),
+            vc * FOOT, (p, q, r), (nx, ny, nz), inertial * FOOT, time,
         )  # fmt: skip
-        return self.state
+        return state
 
     def _place(self) -> None:
         """Set the initial conditions."""

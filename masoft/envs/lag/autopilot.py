@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from masoft.envs.lag.aircraft import STEP_SECONDS, AircraftState, Controls
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """What to change, relative to how the aircraft flies now.
 
     Args:
@@ -84,10 +84,12 @@ class Autopilot:
 
     def controls(self, command: Command, now: AircraftState) -> Controls:
         """Stick and throttle for the next step of an aircraft that flies as ``now`` and shall change by ``command``."""
-        roll, speed = now.roll, max(now.body[0], 50.0)
-        aileron = self._aileron(command.heading, roll, now.rates[0], speed)
-        elevator = self._elevator(command.altitude, -now.velocity[2], roll, now.rates[1], speed)
-        return Controls(aileron, elevator, 0.0, self._power(command.speed, now.body[0]))
+        altitude, heading, faster = command
+        roll, forward, (roll_rate, pitch_rate, _) = now.roll, now.body[0], now.rates
+        speed = forward if forward > 50.0 else 50.0
+        aileron = self._aileron(heading, roll, roll_rate, speed)
+        elevator = self._elevator(altitude, -now.velocity[2], roll, pitch_rate, speed)
+        return Controls(aileron, elevator, 0.0, self._power(faster, forward))
 
     def _aileron(self, turn: float, roll: float, roll_rate: float, speed: float) -> float:
         gains = self.gains
@@ -102,7 +104,7 @@ class Autopilot:
         lift = 1 + speed / GRAVITY * (path - climb / speed) / gains.path_time
         upright = math.cos(roll)
         low, high = gains.load_limits
-        load = min(max(lift / max(upright, 0.2), low), high)
+        load = _between(low, lift / (upright if upright > 0.2 else 0.2), high)
         rate = GRAVITY / speed * (load - upright)
         error = rate - pitch_rate
         self._pitch_integral = _clip(self._pitch_integral + gains.pitch_integral * error * STEP_SECONDS, 0.3)
@@ -114,13 +116,18 @@ class Autopilot:
         self._last_speed = speed
         missing = faster / gains.speed_time * STEP_SECONDS - gained
         low, high = THROTTLE
-        self._throttle = min(max(self._throttle + gains.throttle_integral * missing, low), high)
-        return min(max(self._throttle + gains.throttle * faster, low), high)
+        self._throttle = _between(low, self._throttle + gains.throttle_integral * missing, high)
+        return _between(low, self._throttle + gains.throttle * faster, high)
 
 
 def _clip(value: float, limit: float) -> float:
     """``value`` between ``-limit`` and ``limit``."""
     return limit if value > limit else -limit if value < -limit else value
+
+
+def _between(low: float, value: float, high: float) -> float:
+    """``value``, or the limit that it lies beyond; quicker than ``min`` and ``max``."""
+    return high if value > high else low if value < low else value
 
 
 def _wrap(angle: float) -> float:

@@ -123,7 +123,7 @@ class AirCombat(ParallelEnv):  # type: ignore[misc]
             pilot.reset()
         self._begin()
         self.agents = self.possible_agents[:]
-        return self._reports(self._red), {agent: self._info() for agent in self.agents}
+        return self._reports(self._red), {agent: self._info(False) for agent in self.agents}
 
     def step(self, actions: dict[str, Any]) -> Answer:
         """Fly 0.2 s.
@@ -141,15 +141,16 @@ class AirCombat(ParallelEnv):  # type: ignore[misc]
         self._move(dict(zip(acted, chosen, strict=True)))
         reward, terms = self._reward(acted)
         crashed = self._find_crashes()
-        reward += CRASH_REWARD * len(crashed.intersection(acted)) / len(self._red) * (self.variant == "corrected")
-        won = not any(self.flying[k] for k in self._blue)
+        if crashed and self.variant == "corrected":
+            reward += CRASH_REWARD * len(crashed.intersection(acted)) / len(self._red)
+        won = not any(self.flying[len(self._red) :])
         is_late = len(self._actions) >= self.max_steps
-        terminated = {name: won or k in crashed for name, k in zip(names, acted, strict=True)}
-        truncated = {name: is_late and not terminated[name] for name in names}
+        terminated, truncated, infos = {}, {}, {}
+        for name, k in zip(names, acted, strict=True):
+            terminated[name] = is_over = won or k in crashed
+            truncated[name] = is_cut = is_late and not is_over
+            infos[name] = {**self._info(won, truncated=is_cut), **terms[k]}
         self.agents = [name for name in names if not (terminated[name] or truncated[name])]
-        infos = {
-            name: {**self._info(truncated=truncated[name]), **terms[k]} for name, k in zip(names, acted, strict=True)
-        }
         return self._reports(acted), dict.fromkeys(names, reward), terminated, truncated, infos
 
     def state(self) -> NDArray[np.float32]:
@@ -196,16 +197,13 @@ class AirCombat(ParallelEnv):  # type: ignore[misc]
         self.flying = [True] * len(self.aircraft)
         self.crashes: dict[str, str] = {}
         self._actions: list[list[list[int]]] = []
-        self.recording = Recording({craft.name: "Red" if k in self._red else "Blue" for k, craft in self._numbered()})
+        self.recording = Recording({c.name: "Red" if k in self._red else "Blue" for k, c in enumerate(self.aircraft)})
         self._look()
         self._potential = {k: posture_potential(self._relations, k, self._blue) for k in self._red}
 
-    def _numbered(self) -> list[tuple[int, Aircraft]]:
-        return list(enumerate(self.aircraft))
-
     def _move(self, chosen: dict[int, list[int]]) -> None:
         """All decide on what they see now; then those that fly move."""
-        states = [aircraft.state for aircraft in self.aircraft]
+        states = self._states
         orders = {k: self._controls_of(k, action) for k, action in chosen.items()}
         for k in self._blue:
             if self.flying[k]:
@@ -227,27 +225,26 @@ class AirCombat(ParallelEnv):  # type: ignore[misc]
 
     def _look(self) -> None:
         """Relations, observations and the recording of where everybody is now."""
-        states = [aircraft.state for aircraft in self.aircraft]
+        self._states = states = [aircraft.state for aircraft in self.aircraft]
         self._relations = relate_states(states, variant=self.variant)
         self._observations = observe(states, self._relations, self._order)
         self.recording.add(states, self.flying)
 
     def _reward(self, acted: list[int]) -> tuple[float, dict[int, dict[str, float]]]:
         """The mean over the team, in which those that have crashed count 0, and each one's terms."""
-        terms = {}
+        terms, total = {}, 0.0
         for k in acted:
             state, before = self.aircraft[k].state, self._potential[k]
-            self._potential[k] = posture_potential(self._relations, k, self._blue)
-            terms[k] = {
-                "height": height(state.position[2], state.velocity[2]),
-                "posture": posture(before, self._potential[k]),
-            }
-        return sum(sum(parts.values()) for parts in terms.values()) / len(self._red), terms
+            self._potential[k] = now = posture_potential(self._relations, k, self._blue)
+            low, better = height(state.position[2], state.velocity[2]), posture(before, now)
+            terms[k] = {"height": low, "posture": better}
+            total += low + better
+        return total / len(self._red), terms
 
     def _find_crashes(self) -> set[int]:
         """Those that are lost in this step."""
         found = set()
-        for k, aircraft in self._numbered():
+        for k, aircraft in enumerate(self.aircraft):
             reason = crash_reason(aircraft.state) if self.flying[k] else None
             if reason is not None:
                 found.add(k)
@@ -255,8 +252,7 @@ class AirCombat(ParallelEnv):  # type: ignore[misc]
                 self.crashes[aircraft.name] = reason
         return found
 
-    def _info(self, *, truncated: bool = False) -> dict[str, Any]:
-        won = not any(self.flying[k] for k in self._blue)
+    def _info(self, won: bool, *, truncated: bool = False) -> dict[str, Any]:
         return {"crashes": dict(self.crashes), "win": won, "is_success": won, "truncated": truncated}
 
     def _reports(self, who: Any) -> dict[str, NDArray[np.float32]]:

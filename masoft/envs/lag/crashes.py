@@ -15,6 +15,9 @@ LOAD_LIMIT = 10.0
 SETTLED = 10.0
 """Overload counts from this time on, s."""
 
+CALM = 9.0
+"""g, and rad/s: far from any limit."""
+
 RATE_LIMIT = 1000.0
 """rad/s."""
 
@@ -29,7 +32,14 @@ def crash_reason(state: AircraftState) -> str | None:
         ``"extreme"``: more than 10 g on any axis, or a flight state that is impossible or no number at all;
         ``"overload"``: more than 10 g beside gravity, once 10 s have passed; ``"low"``: at most 2500 m above the sea.
     """
-    nx, ny, nz = state.load
+    (nx, ny, nz), (p, q, r) = state.load, state.rates
+    if (
+        -CALM < nx < CALM and -CALM < ny < CALM and -CALM < nz < CALM
+        and -CALM < p < CALM and -CALM < q < CALM and -CALM < r < CALM
+        and LOWEST < state.altitude < FAR and state.inertial_speed < FAR
+        and math.isfinite(sum(state.position) + sum(state.velocity))
+    ):  # fmt: skip
+        return None  # what nearly every step ends with, asked first; the rest tells the reasons apart
     numbers = (*state.load, *state.rates, state.inertial_speed, state.altitude, *state.position, *state.velocity)
     if not all(map(math.isfinite, numbers)):
         return "extreme"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import acos, copysign, pi, sqrt
+from typing import NamedTuple
 
 from masoft.envs.lag.aircraft import AircraftState
 from masoft.envs.lag.geodesy import Vector
@@ -19,8 +20,7 @@ Table = list[list[float]]
 """One row an aircraft, one column each; plain floats, since arrays of so few numbers would be slower."""
 
 
-@dataclass(frozen=True)
-class Relations:
+class Relations(NamedTuple):
     """What each aircraft (row, ego) sees of each other (column); the diagonals are zero.
 
     Args:
@@ -51,21 +51,27 @@ def relate(positions: Sequence[Vector], velocities: Sequence[Vector]) -> Relatio
     """
     n = len(positions)
     distance, angle_off, aspect, side = ([[0.0] * n for _ in range(n)] for _ in range(4))
-    speeds = [math.sqrt(x * x + y * y + z * z) for x, y, z in velocities]
-    for j in range(1, n):
-        (x, y, z), (vx, vy, vz) = positions[j], velocities[j]
+    everybody = [
+        (place, velocity, sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]))
+        for place, velocity in zip(positions, velocities, strict=True)
+    ]
+    for j, ((x, y, z), (vx, vy, vz), speed) in enumerate(everybody):
         for i in range(j):
-            (x0, y0, z0), (ux, uy, uz) = positions[i], velocities[i]
+            (x0, y0, z0), (ux, uy, uz), other_speed = everybody[i]
             dx, dy, dz = x - x0, y - y0, z - z0
-            gap = math.sqrt(dx * dx + dy * dy + dz * dz)
+            gap = sqrt(dx * dx + dy * dy + dz * dz)
             # i's and j's velocities with the sight from i to j; seen from j, the same line points the other way.
-            from_i = _angle(dx * ux + dy * uy + dz * uz, gap * speeds[i])
-            from_j = _angle(dx * vx + dy * vy + dz * vz, gap * speeds[j])
+            cosine = (dx * ux + dy * uy + dz * uz) / (gap * other_speed + MARGIN)
+            from_i = acos(cosine if -1.0 <= cosine <= 1.0 else copysign(1.0, cosine))
+            cosine = (dx * vx + dy * vy + dz * vz) / (gap * speed + MARGIN)
+            from_j = acos(cosine if -1.0 <= cosine <= 1.0 else copysign(1.0, cosine))
             distance[i][j] = distance[j][i] = gap
             angle_off[i][j], aspect[i][j] = from_i, from_j
-            angle_off[j][i], aspect[j][i] = math.pi - from_j, math.pi - from_i
-            side[i][j] = _sign(ux * dy - uy * dx)
-            side[j][i] = _sign(vy * dx - vx * dy)
+            angle_off[j][i], aspect[j][i] = pi - from_j, pi - from_i
+            turn = ux * dy - uy * dx
+            side[i][j] = 1.0 if turn > 0 else -1.0 if turn < 0 else 0.0
+            turn = vy * dx - vx * dy
+            side[j][i] = 1.0 if turn > 0 else -1.0 if turn < 0 else 0.0
     return Relations(distance, angle_off, aspect, side)
 
 
@@ -87,12 +93,3 @@ def bearing(own: AircraftState, other: AircraftState) -> float:
     """The turn, on the map, that puts ``own``'s course on ``other``: from -pi to pi, positive to the right, rad."""
     (n0, e0, _), (n1, e1, _), (north, east, _) = own.position, other.position, own.velocity
     return math.remainder(math.atan2(e1 - e0, n1 - n0) - math.atan2(east, north), math.tau)
-
-
-def _angle(dot: float, scale: float) -> float:
-    cosine = dot / (scale + MARGIN)
-    return math.acos(cosine if -1.0 <= cosine <= 1.0 else math.copysign(1.0, cosine))
-
-
-def _sign(value: float) -> float:
-    return 1.0 if value > 0 else -1.0 if value < 0 else 0.0

@@ -26,17 +26,17 @@ def own_features(state: AircraftState) -> list[float]:
 
     Speeds are in units of 340 m/s.
     """
-    u, v, w = state.body
+    _, _, altitude, roll, pitch, _, _, _, (u, v, w), airspeed, *_ = state
     return [
-        state.altitude / 5000,
-        sin(state.roll),
-        cos(state.roll),
-        sin(state.pitch),
-        cos(state.pitch),
+        altitude / 5000,
+        sin(roll),
+        cos(roll),
+        sin(pitch),
+        cos(pitch),
         u / SPEED_OF_SOUND,
         v / SPEED_OF_SOUND,
         w / SPEED_OF_SOUND,
-        state.airspeed / SPEED_OF_SOUND,
+        airspeed / SPEED_OF_SOUND,
     ]
 
 
@@ -55,16 +55,14 @@ def observe(
         km, angle off, aspect, distance in 10 km, side.
     """
     flat: list[float] = []
-    for ego, (state, others) in enumerate(zip(states, order, strict=True)):
+    speeds, altitudes = [state.body[0] for state in states], [state.altitude for state in states]
+    rows = zip(states, order, speeds, altitudes, *relations, strict=True)
+    for state, others, speed, altitude, distance, angle_off, aspect, side in rows:
         flat += own_features(state)
-        speed, altitude = state.body[0], state.altitude
-        angle_off, aspect = relations.angle_off[ego], relations.aspect[ego]
-        distance, side = relations.distance[ego], relations.side[ego]
         for other in others:
-            seen = states[other]
             flat += (
-                (seen.body[0] - speed) / SPEED_OF_SOUND,
-                (seen.altitude - altitude) / 1000,
+                (speeds[other] - speed) / SPEED_OF_SOUND,
+                (altitudes[other] - altitude) / 1000,
                 angle_off[other],
                 aspect[other],
                 distance[other] / 10_000,

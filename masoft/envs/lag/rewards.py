@@ -66,10 +66,11 @@ def posture_potential(seen: Relations, ego: int, enemies: Sequence[int]) -> floa
         seen: how all aircraft stand to each other.
         ego, enemies: numbers of aircraft.
     """
-    return sum(
-        orientation(seen.angle_off[ego][enemy], seen.aspect[ego][enemy]) * nearness(seen.distance[ego][enemy] / 1000)
-        for enemy in enemies
-    )
+    angle_off, aspect, distance = seen.angle_off[ego], seen.aspect[ego], seen.distance[ego]
+    total = 0.0
+    for enemy in enemies:
+        total += orientation(angle_off[enemy], aspect[enemy]) * nearness(distance[enemy] / 1000)
+    return total
 
 
 def posture(before: float, after: float) -> float:
@@ -88,10 +89,11 @@ def height(up: float, sinking: float) -> float:
         from -3 to 0; 0 above 4 km.
     """
     z = up / 1000
+    if z > SAFE_HEIGHT:
+        return 0.0
     total = 0.0
-    if z <= SAFE_HEIGHT:
-        push = sinking / SPEED_OF_SOUND / SAFE_SINKING * (SAFE_HEIGHT - z) / SAFE_HEIGHT
-        total -= min(max(push, 0.0), 1.0)
+    push = sinking / SPEED_OF_SOUND / SAFE_SINKING * (SAFE_HEIGHT - z) / SAFE_HEIGHT
+    total -= min(max(push, 0.0), 1.0)
     if z <= DANGER_HEIGHT:
         total += min(max(z / DANGER_HEIGHT, 0.0), 1.0) - 2.0
     return total

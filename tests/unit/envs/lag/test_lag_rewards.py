@@ -101,3 +101,26 @@ def test_height_is_a_bounded_punishment(up, sinking):
 )
 def test_crashes(change, reason):
     assert crash_reason(state_at(**change)) == reason
+
+
+@MANY
+@given(
+    st.tuples(*[st.floats(-12, 12)] * 3),
+    st.floats(-1200, 1200),
+    st.sampled_from([2400.0, 2500.0, 2501.0, 6000.0]),
+    st.sampled_from([5.0, 20.0]),
+)
+def test_the_quick_way_to_say_that_an_aircraft_flies_on_agrees_with_the_conditions(load, rate, altitude, time):
+    expected = "low" if altitude <= 2500 else None
+    if time > 10 and max(abs(load[0]), abs(load[1]), abs(load[2] + 1)) > 10:
+        expected = "overload"
+    if max(map(abs, load)) > 10 or abs(rate) >= 1000:
+        expected = "extreme"
+    assert crash_reason(state_at(load=load, rates=(0.0, rate, 0.0), altitude=altitude, time=time)) == expected
+
+
+@pytest.mark.parametrize("field", ["load", "rates", "position", "velocity"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_end_a_flight(field, number):
+    vector = (0.0, number, 0.0)
+    assert crash_reason(state_at(**{field: vector})) == "extreme"
