@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from masoft.functional.distributions import Distribution
 from masoft.networks.heads import CategoricalHead, SquashedGaussianHead
 from masoft.networks.mlp import make_encoder, mlp
+from masoft.networks.written_out import pass_through
 from masoft.spec import AgentSpec
 
 
@@ -43,5 +44,5 @@ class Actor(nn.Module):
 
     def forward(self, observation: Tensor, mask: Tensor | None = None) -> Distribution:
         """The agent's policy at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
-        # Straight to the arithmetic of each part: at one environment, the calls around it cost as much.
-        return self.head.forward(self.body.forward(self.encoder.forward(observation)), mask)
+        layers = (*self.body.children(), self.head.linear)
+        return self.head.read(pass_through(self.encoder.forward(observation), layers), mask)
