@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from masoft.functional.observations import TaggedRows
+
 
 class ScalarLinear(nn.Linear):
     """A linear layer with one output: a product with a vector, which is cheaper than one with a thin matrix.
@@ -29,18 +31,21 @@ class ScalarLinear(nn.Linear):
         return torch.addmv(self.bias, inputs, self.weight[0])
 
 
-def pass_through(inputs: Tensor, layers: Iterable[nn.Module]) -> Tensor:
+def pass_through(inputs: Tensor | TaggedRows, layers: Iterable[nn.Module]) -> Tensor:
     """Layers one after the other, without what PyTorch does around the call of a module: hooks on single layers.
 
     Args:
-        inputs: (batch, n_inputs).
+        inputs: (batch, n_inputs), outside the graph where they are tagged rows.
         layers: any modules; linear layers with ReLUs between them have their gradient written out.
     """
     layers = [*layers]
-    if is_written_out(layers) and inputs.dim() == 2 and torch.is_grad_enabled():
+    helps = isinstance(inputs, TaggedRows) or (inputs.dim() == 2 and torch.is_grad_enabled())
+    if helps and is_written_out(layers):
         weights = [weight for layer in layers[::2] for weight in (layer.weight, layer.bias)]
         outputs: Tensor = _LinearReluLinear.apply(inputs, *weights)  # type: ignore[no-untyped-call]
         return outputs.squeeze(1) if type(layers[-1]) is ScalarLinear else outputs
+    if isinstance(inputs, TaggedRows):
+        inputs = inputs.written_out()
     for layer in layers:
         inputs = linear(inputs, layer) if type(layer) is nn.Linear else layer.forward(inputs)
     return inputs
@@ -69,12 +74,15 @@ class _LinearReluLinear(torch.autograd.Function):
     """What `pass_through` computes, given each layer's weight and bias; the gradient goes to whatever asks for it."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, *weights: Tensor) -> Tensor:
-        kept = [inputs]
-        for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-            kept.append(torch.mm(kept[-1], weight.t()).add_(bias).relu_())
-        ctx.save_for_backward(*kept, *weights[::2])
-        return torch.mm(kept[-1], weights[-2].t()).add_(weights[-1])
+    def forward(ctx: Any, inputs: Tensor | TaggedRows, *weights: Tensor) -> Tensor:
+        product = inputs.times(weights[0]) if isinstance(inputs, TaggedRows) else torch.mm(inputs, weights[0].t())
+        kept = []
+        for bias, weight in zip(weights[1:-2:2], weights[2::2], strict=True):
+            kept.append(product.add_(bias).relu_())
+            product = torch.mm(kept[-1], weight.t())
+        ctx.tagged, first = (inputs, kept[0]) if isinstance(inputs, TaggedRows) else (None, inputs)
+        ctx.save_for_backward(first, *kept, *weights[::2])
+        return product.add_(weights[-1])
 
     @staticmethod
     @once_differentiable
@@ -84,7 +92,11 @@ class _LinearReluLinear(torch.autograd.Function):
         of_weights: list[Tensor | None] = []
         for k in reversed(range(half)):
             needs_input, needs_weight = k > 0 or ctx.needs_input_grad[0], ctx.needs_input_grad[1 + 2 * k]
-            of_weights += [gradient.sum(0), gradient.t() @ kept[k]] if needs_weight else [None, None]
+            if needs_weight:
+                is_tagged = k == 0 and ctx.tagged is not None
+                of_weights += [gradient.sum(0), ctx.tagged.slope(gradient) if is_tagged else gradient.t() @ kept[k]]
+            else:
+                of_weights += [None, None]
             if not needs_input:
                 return None, *reversed(of_weights)
             gradient = gradient @ weights[k]
