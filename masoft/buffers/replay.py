@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.rows import RowStore, write_place
-from masoft.buffers.views import apply_view
+from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
-from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
+
+TAGGED_FROM = 256
+"""Length of a state from which it pays to keep what agents see alike once, see `TaggedRows`."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class TeamBatch:
     Args:
         state, next_state: (batch, critic_state_size), as the critic sees them; the next state is the one where the
             return bootstraps, ``steps`` later.
-        observations, next_observations: one (batch, *shape) tensor an agent.
+        observations, next_observations: one (batch, *shape) tensor an agent; or `TaggedRows`, only where they were
+            asked for.
         actions: (batch, action_size); Box entries scaled to [-1, 1], categorical parts as choice numbers.
         rewards: (batch,), discounted sum over the steps really taken.
         discounts: (batch,), gamma to the power of the steps really taken.
@@ -35,8 +39,8 @@ class TeamBatch:
 
     state: Tensor
     next_state: Tensor
-    observations: tuple[Tensor, ...]
-    next_observations: tuple[Tensor, ...]
+    observations: tuple[Any, ...]
+    next_observations: tuple[Any, ...]
     actions: Tensor
     rewards: Tensor
     discounts: Tensor
@@ -181,12 +185,14 @@ class TeamReplayBuffer:
                 successor = {name: frame[self.pos, env] for name, frame in self.frames.items()}
                 self.final_slots[newest, env] = self._store_final(successor)
 
-    def sample(self, batch_size: int, normalizer: Normalizer | None = None) -> TeamBatch:
+    def sample(self, batch_size: int, normalizer: Normalizer | None = None, tagged: bool = False) -> TeamBatch:
         """Draw transitions uniformly, with replacement, in time independent of the fill.
 
         Args:
             batch_size: number of transitions.
             normalizer: applied to observations and rewards; None leaves them raw.
+            tagged: give observations that are a long state and the agent's number as `TaggedRows`, unless a
+                normalizer treats each agent's by itself.
 
         Raises:
             ConfigurationError: nothing has been stored yet.
@@ -196,19 +202,19 @@ class TeamReplayBuffer:
         places = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
         if self.full:
             places = (places + (self.pos + 1) * self.n_envs) % (self.rows * self.n_envs)
-        return self._gather(places, normalizer)
+        return self._gather(places, normalizer, tagged)
 
     def gather(self, rows: Tensor, envs: Tensor, normalizer: Normalizer | None = None) -> TeamBatch:
         """The n-step transitions that start at given places, (batch,) each."""
         return self._gather(rows * self.n_envs + envs, normalizer)
 
-    def _gather(self, places: Tensor, normalizer: Normalizer | None) -> TeamBatch:
+    def _gather(self, places: Tensor, normalizer: Normalizer | None, tagged: bool = False) -> TeamBatch:
         """The same for flat places, row * n_envs + env, (batch,)."""
         rewards, discounts, last = self._returns(places, normalizer)
         following = (last + self.n_envs) % (self.rows * self.n_envs)
         slots = self.final_slots.view(-1).index_select(0, last)
-        frames = self._seen(self._frames.read(places), normalizer)
-        next_frames = self._seen(self._frames.read_or(following, self._finals, slots), normalizer)
+        frames = self._seen(self._frames.read(places), normalizer, tagged)
+        next_frames = self._seen(self._frames.read_or(following, self._finals, slots), normalizer, tagged)
         return TeamBatch(
             state=self._state(frames),
             next_state=self._state(next_frames),
@@ -250,12 +256,17 @@ class TeamReplayBuffer:
         total += sum(t.element_size() * t.numel() for t in self.finals.values())
         return total / (self.rows * self.n_envs)
 
-    def _seen(self, frames: dict[str, Tensor], normalizer: Normalizer | None) -> dict[str, Tensor]:
+    def _seen(self, frames: dict[str, Any], normalizer: Normalizer | None, tagged: bool = False) -> dict[str, Any]:
         """Stored arrays, completed by the observations that are views of the state, normalised."""
+        made: dict[StateView, tuple[Tensor, Tensor]] = {}
+        tagged = tagged and normalizer is None and self.team.state_size >= TAGGED_FROM
         for agent in self.team.agents:
             if agent.name not in frames:
                 assert agent.view is not None
-                frames[agent.name] = apply_view(agent.view, frames[STATE])
+                if tagged and agent.view.position is not None:
+                    frames[agent.name] = tagged_rows(agent.view, frames[STATE], made)
+                else:
+                    frames[agent.name] = apply_view(agent.view, frames[STATE])
         if STATE in frames:
             frames[STATE] = apply_view(self.team.state_view, frames[STATE])
         if normalizer is None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft.buffers.rows import write_place
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
 
@@ -131,15 +132,16 @@ class TeamRolloutBuffer:
             infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
         """
         self._see(self.pos, obs, starts)
-        self.actions[self.pos] = torch.as_tensor(actions)
-        self.rewards[self.pos] = torch.as_tensor(rewards)
-        self.ended[self.pos] = torch.as_tensor(dones)
-        self.terminated[self.pos] = False
+        terminated = np.zeros(self.n_envs, bool)
         for env in np.flatnonzero(dones):
             if infos[env].get("TimeLimit.truncated", False):
                 self.finals.append((self.pos, int(env), infos[env]["terminal_observation"]))
             else:
-                self.terminated[self.pos, env] = True
+                terminated[env] = True
+        write_place(self.actions, self.pos, actions)
+        write_place(self.rewards, self.pos, rewards)
+        write_place(self.ended, self.pos, dones)
+        write_place(self.terminated, self.pos, terminated)
         self.pos += 1
 
     def finish(self, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
@@ -155,8 +157,8 @@ class TeamRolloutBuffer:
 
     def _see(self, row: int, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
         for name, frame in self.frames.items():
-            frame[row] = torch.as_tensor(obs[name])
-        self.starts[row] = torch.as_tensor(starts)
+            write_place(frame, row, obs[name])
+        write_place(self.starts, row, starts)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in the middle of a rollout."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from masoft.functional.observations import TaggedRows
 from masoft.spec import StateView
 
 STANDARD_EPSILON = 1e-8
@@ -32,6 +34,29 @@ def apply_view(view: StateView, state: Tensor) -> Tensor:
     if view.standardise:
         seen = standardise_rows(seen)
     return seen
+
+
+def tagged_rows(view: StateView, state: Tensor, made: dict[StateView, tuple[Tensor, Tensor]]) -> TaggedRows:
+    """The same as `apply_view` for a view with a one-hot vector, with what it has in common with others kept once.
+
+    Args:
+        view: with a position.
+        state: (batch, state_size), raw.
+        made: common parts and tails of this state so far, by view; completed here.
+    """
+    assert view.position is not None
+    alike = replace(view, position=0)
+    if alike not in made:
+        raw = apply_view(replace(view, position=None, one_hot_size=0, standardise=False), state)
+        tail = raw.new_tensor([0.0, 1.0]).expand(len(raw), 2)
+        if view.standardise:
+            seen = apply_view(replace(alike, standardise=False), state)
+            deviation, mean = torch.std_mean(seen, dim=-1, keepdim=True, correction=0)
+            deviation = deviation + STANDARD_EPSILON
+            raw, tail = (raw - mean) / deviation, torch.cat([-mean, torch.ones_like(mean)], dim=1) / deviation
+        made[alike] = raw, tail
+    common, tail = made[alike]
+    return TaggedRows(common, tail, view.position, view.one_hot_size)
 
 
 @lru_cache(maxsize=1024)

@@ -12,8 +12,9 @@ import gymnasium
 from pettingzoo import AECEnv, ParallelEnv
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 
+from masoft.envs.local import LocalVecEnv
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
@@ -119,7 +120,7 @@ def make_vec(
         launch = launch_process if backend == "subproc" else _ray_launcher()
         vec = TeamSubprocVecEnv(builders, on_env_error=on_env_error, env_timeout=env_timeout, launch=launch)
     else:
-        vec = DummyVecEnv(builders)  # type: ignore[arg-type]
+        vec = LocalVecEnv(builders)  # type: ignore[arg-type]
     if seed is not None:
         vec.seed(seed)
     return vec

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from masoft.networks.mlp import ScalarLinear, Stack, mlp
+from masoft.networks.mlp import Stack, mlp
 from masoft.networks.smallest import has_written_out_gradient, smallest_value
+from masoft.networks.written_out import ScalarLinear, linear, pass_through
 
 CHUNK_BYTES = 2**20
 """Actions are enumerated in blocks whose hidden layers take about this much: what fits a core's cache."""
@@ -91,7 +92,7 @@ class FrozenCritic:
         self._is_written_out = state.is_cpu and all(map(has_written_out_gradient, self._layers))
         with torch.no_grad():
             inputs = torch.cat([state, self._actions], dim=-1)
-            self._hidden: list[Tensor] = [network[0](inputs) for network in networks]
+            self._hidden: list[Tensor] = [linear(inputs, network[0]) for network in networks]
 
     @property
     def actions(self) -> Tensor:
@@ -165,9 +166,5 @@ class FrozenCritic:
 
     def _smallest(self, hidden: Iterable[Tensor]) -> Tensor:
         """The smallest of all networks' values, from what their first linear layers gave."""
-        values = []
-        for inputs, layers in zip(hidden, self._layers, strict=True):
-            for layer in layers:
-                inputs = layer.forward(inputs)
-            values.append(inputs)
+        values = [pass_through(inputs, layers) for inputs, layers in zip(hidden, self._layers, strict=True)]
         return torch.stack(values).amin(dim=0)

@@ -24,4 +24,8 @@ class DiagonalGaussianHead(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> DiagonalGaussian:
         """Distribution over actions for features (batch, n_features); a mask has no meaning here."""
-        return DiagonalGaussian(self.linear(features), self.log_std)
+        return self.read(self.linear(features), mask)
+
+    def read(self, outputs: Tensor, mask: Tensor | None = None) -> DiagonalGaussian:
+        """The same from what the linear layer gave, (..., size)."""
+        return DiagonalGaussian(outputs, self.log_std)

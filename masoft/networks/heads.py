@@ -29,7 +29,11 @@ class SquashedGaussianHead(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> SquashedGaussian:
         """Distribution over actions in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
-        mean, log_std = self.linear(features).chunk(2, dim=-1)
+        return self.read(self.linear(features), mask)
+
+    def read(self, outputs: Tensor, mask: Tensor | None = None) -> SquashedGaussian:
+        """The same from what the linear layer gave, (..., 2 * size)."""
+        mean, log_std = outputs.chunk(2, dim=-1)
         return SquashedGaussian(mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX))
 
 
@@ -47,7 +51,11 @@ class DeterministicHead(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> FixedAction:
         """The action in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
-        return FixedAction(torch.tanh(self.linear(features)))
+        return self.read(self.linear(features), mask)
+
+    def read(self, outputs: Tensor, mask: Tensor | None = None) -> FixedAction:
+        """The same from what the linear layer gave, (..., size)."""
+        return FixedAction(torch.tanh(outputs))
 
 
 class CategoricalHead(nn.Module):
@@ -77,7 +85,11 @@ class CategoricalHead(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Categoricals:
         """Distribution over choices for features (batch, n_features); mask (batch, sum(nvec)), true = legal."""
-        return Categoricals(self.linear(features), self.nvec, mask)
+        return self.read(self.linear(features), mask)
+
+    def read(self, outputs: Tensor, mask: Tensor | None = None) -> Categoricals:
+        """The same from what the linear layer gave, (..., sum(nvec))."""
+        return Categoricals(outputs, self.nvec, mask)
 
 
 def _checked_probabilities(probabilities: Sequence[float], nvec: tuple[int, ...]) -> Tensor:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from masoft.networks.written_out import pass_through
 
 IMAGE_DIMENSIONS = 3
 
 
 class Stack(nn.Sequential):
-    """Layers one after the other, without what PyTorch does around the call of a module: hooks on single layers."""
+    """Layers one after the other, without what PyTorch does around the call of a module, see `pass_through`."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Pass the inputs through all layers."""
-        for layer in self._modules.values():
-            assert layer is not None
-            inputs = layer.forward(inputs)
-        return inputs
+        return pass_through(inputs, self.children())
 
 
 def mlp(
@@ -51,21 +49,6 @@ def mlp(
 def make_activation(activation_fn: type[nn.Module]) -> nn.Module:
     """An activation module; a ReLU writes over its input, which nothing else of an `mlp` needs."""
     return nn.ReLU(inplace=True) if activation_fn is nn.ReLU else activation_fn()
-
-
-class ScalarLinear(nn.Linear):
-    """A linear layer with one output: a product with a vector, which is cheaper than one with a thin matrix.
-
-    Args:
-        n_inputs: length of the input vector.
-    """
-
-    def __init__(self, n_inputs: int) -> None:
-        super().__init__(n_inputs, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(batch, n_inputs) to (batch,)."""
-        return torch.addmv(self.bias, inputs, self.weight[0])
 
 
 class ImageEncoder(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from masoft.networks.mlp import ScalarLinear
+from masoft.networks.written_out import ScalarLinear, linear
 
 
 def smallest_value(
@@ -46,7 +46,7 @@ class _SmallestValue(torch.autograd.Function):
         layers: Sequence[Sequence[nn.Module]],
     ) -> Tensor:
         passes = [
-            _forward(torch.addmm(start, change, weights), stack)
+            _forward(torch.mm(change, weights).add_(start), stack)
             for start, weights, stack in zip(hidden, columns, layers, strict=True)
         ]
         values, choice = torch.stack([value for value, _ in passes]).min(dim=0)
@@ -83,7 +83,7 @@ def _forward(hidden: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, list[
             hidden = hidden.relu_()
             memory.append((hidden,))
         else:
-            hidden = layer.forward(hidden)
+            hidden = linear(hidden, layer) if type(layer) is nn.Linear else layer.forward(hidden)
             memory.append(())
     return hidden, memory
 

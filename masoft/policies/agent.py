@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from masoft.functional.distributions import Distribution
+from masoft.functional.observations import TaggedRows
 from masoft.networks.heads import CategoricalHead, SquashedGaussianHead
 from masoft.networks.mlp import make_encoder, mlp
+from masoft.networks.written_out import pass_through
 from masoft.spec import AgentSpec
 
 
@@ -41,7 +43,9 @@ class Actor(nn.Module):
         else:
             self.head = CategoricalHead(width, agent.action.nvec, initial_probabilities)
 
-    def forward(self, observation: Tensor, mask: Tensor | None = None) -> Distribution:
+    def forward(self, observation: Tensor | TaggedRows, mask: Tensor | None = None) -> Distribution:
         """The agent's policy at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
-        # Straight to the arithmetic of each part: at one environment, the calls around it cost as much.
-        return self.head.forward(self.body.forward(self.encoder.forward(observation)), mask)
+        if isinstance(observation, Tensor):
+            observation = self.encoder.forward(observation)
+        layers = (*self.body.children(), self.head.linear)
+        return self.head.read(pass_through(observation, layers), mask)

@@ -19,6 +19,7 @@ from masoft.networks.mlp import make_encoder, mlp
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
+from masoft.policies.together import asks_actor_alone
 from masoft.spec import AgentSpec, TeamSpec
 
 
@@ -109,6 +110,7 @@ class DeterministicPolicy(MemorylessPolicy):
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)
         self.critic_optimizer = optimizer_class(self.critic.parameters(), **kwargs)
 
+    @asks_actor_alone
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> FixedAction | Categoricals:
         """What agent i does at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
         return self._choice(self.actors[i], i, observation, masks)

@@ -18,6 +18,7 @@ from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
+from masoft.policies.together import asks_actor_alone
 from masoft.spec import AgentSpec, TeamSpec
 
 
@@ -86,6 +87,7 @@ class FactoredPolicy(MemorylessPolicy):
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)
         self.critic_optimizer = make([*self.utilities.parameters(), *self.mixers.parameters()], **kwargs)
 
+    @asks_actor_alone
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Distribution:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
         mask = None if masks is None else masks[:, self.team.mask_slices[i]]

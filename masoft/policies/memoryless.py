@@ -13,6 +13,7 @@ from torch import Tensor
 from masoft.functional.actions import box_to_unit, to_environment
 from masoft.policies.base import JointPolicy
 from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.policies.together import Ensemble, ensembles
 from masoft.spec import ACTION_MASK
 
 
@@ -31,6 +32,8 @@ class Choice(Protocol):
 class MemorylessPolicy(JointPolicy, ABC):
     """Abstract: acting and predicting with actors ``actors[i](observation, mask) -> Choice``."""
 
+    _ensembles: tuple[Ensemble, ...] | None = None
+
     @abstractmethod
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
@@ -47,11 +50,18 @@ class MemorylessPolicy(JointPolicy, ABC):
         masks = obs.get(ACTION_MASK) if self.team.has_masks else None
         device = self.device
         joint_mask = None if masks is None else torch.as_tensor(masks, device=device)
-        parts = []
+        if self._ensembles is None:
+            is_plain = getattr(type(self).distribution, "asks_actor_alone", False)
+            self._ensembles = ensembles(self.team, [*self.actors]) if is_plain else ()
+        parts: dict[int, Tensor] = {}
+        for some in self._ensembles:
+            policy: Choice = some.choice(obs, joint_mask, device)
+            parts.update(zip(some.members, policy.mode() if deterministic else policy.sample(generator), strict=True))
         for i, name in enumerate(self.team.names):
-            policy = self.distribution(i, torch.as_tensor(obs[name], device=device), joint_mask)
-            parts.append(policy.mode() if deterministic else policy.sample(generator))
-        return torch.cat([part.float() for part in parts], dim=-1).cpu().numpy()
+            if i not in parts:
+                policy = self.distribution(i, torch.as_tensor(obs[name], device=device), joint_mask)
+                parts[i] = policy.mode() if deterministic else policy.sample(generator)
+        return torch.cat([parts[i].float() for i in range(len(parts))], dim=-1).cpu().numpy()
 
     def predict(  # type: ignore[override]
         self,

@@ -17,6 +17,7 @@ from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
+from masoft.policies.together import asks_actor_alone
 from masoft.spec import AgentSpec, TeamSpec
 
 
@@ -83,6 +84,13 @@ class TeamPolicy(MemorylessPolicy):
         self.actor_optimizers = tuple(by_actor[id(actor)] for actor in owners)
         self.critic_optimizer = optimizer_class(self.critic.parameters(), lr=1e-3, **kwargs)
 
+    @property
+    def takes_tagged_rows(self) -> bool:
+        """Whether ``distribution`` also takes an observation as `TaggedRows`."""
+        is_plain = getattr(type(self).distribution, "asks_actor_alone", False)
+        return is_plain and all(type(actor) is Actor for actor in self.actors)
+
+    @asks_actor_alone
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Distribution:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
         mask = None if masks is None else masks[:, self.team.mask_slices[i]]

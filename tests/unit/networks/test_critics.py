@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from masoft.networks.critics import JointCritic
-from masoft.networks.mlp import ScalarLinear, make_activation, mlp
+from masoft.networks.mlp import make_activation, mlp
 from masoft.networks.smallest import has_written_out_gradient
+from masoft.networks.written_out import ScalarLinear
 
 WHERE = slice(2, 5)
 

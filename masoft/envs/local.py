@@ -1,0 +1,37 @@
+"""Copies of an environment in this process, stepped in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+
+class LocalVecEnv(DummyVecEnv):
+    """stable-baselines3's `DummyVecEnv`, which copies a step's infos as deep as teams fill them, not to the bottom.
+
+    A team's infos are fresh at every step; copying every number in them takes longer than the team's own step.
+    """
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all environments; one whose episode ends is reset, and its last observation goes into its info."""
+        infos = []
+        for index, env in enumerate(self.envs):
+            seen, self.buf_rews[index], terminated, truncated, info = env.step(self.actions[index])
+            info["TimeLimit.truncated"] = truncated and not terminated
+            if terminated or truncated:
+                info["terminal_observation"] = seen
+                seen, self.reset_infos[index] = env.reset()
+            self.buf_dones[index], self.buf_infos[index] = terminated or truncated, info
+            self._save_obs(index, seen)
+            infos.append(_copied(info))
+        return self._obs_from_buf(), np.copy(self.buf_rews), np.copy(self.buf_dones), infos
+
+
+def _copied(info: dict[str, Any], depth: int = 3) -> dict[str, Any]:
+    """A copy with dicts of its own: the team's, that of each entry, and each agent's."""
+    return {
+        name: _copied(value, depth - 1) if depth > 1 and type(value) is dict else value for name, value in info.items()
+    }
