@@ -5,6 +5,7 @@ Data files are named ``<task>_<label>_seed<k>.csv`` with the columns that ``benc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -21,26 +22,68 @@ TITLES = {
 LABELS = {
     "harl": "HARL (reference)",
     "hasac": "masoft HASAC, paper's settings",
-    "hasac-default": "masoft HASAC, defaults",
+    "default": "masoft HASAC, defaults",
     "happo": "HAPPO",
     "mappo": "MAPPO",
+    "hatd3": "HATD3",
+    "haddpg": "HADDPG",
+    "masac": "MASAC",
 }
-# Several tasks in one picture: title of each panel, and what uniformly random actions get (200 episodes).
+
+
+@dataclass(frozen=True)
+class Group:
+    """Several tasks in one picture, a panel each.
+
+    Args:
+        labels: whose curves are drawn.
+        tasks: task -> title of its panel, and what uniformly random actions get there (None: not drawn).
+        names: label -> what the legend says, where that differs from `LABELS`.
+        until: environment steps that are still drawn.
+    """
+
+    labels: tuple[str, ...]
+    tasks: dict[str, tuple[str, float | None]]
+    names: dict[str, str]
+    until: int = 10**9
+
+
+SPREAD, CHEETAH = "simple_spread_v3, continuous", "HalfCheetah-2x3"
 GROUPS = {
-    "on_policy": {
-        "spread-continuous": ("simple_spread_v3, continuous", -75.1),
-        "spread-discrete": ("simple_spread_v3, discrete", -77.8),
-        "speaker-listener": ("simple_speaker_listener_v4", -79.6),
-        "reference": ("simple_reference_v3", -56.6),
-    },
+    "on_policy": Group(
+        ("happo", "mappo"),
+        {
+            "spread-continuous": (SPREAD, -75.1),
+            "spread-discrete": ("simple_spread_v3, discrete", -77.8),
+            "speaker-listener": ("simple_speaker_listener_v4", -79.6),
+            "reference": ("simple_reference_v3", -56.6),
+        },
+        {},
+    ),
+    "off_policy": Group(
+        ("hasac", "hatd3", "haddpg"), {"halfcheetah_2x3": (CHEETAH, None), "spread": (SPREAD, -75.1)}, {}, 100_000
+    ),
+    "order": Group(
+        ("hasac", "masac"),
+        {
+            "halfcheetah_2x3": (CHEETAH, None),
+            "spread": (SPREAD, -75.1),
+            "speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", None),
+        },
+        {"hasac": "HASAC, one after the other", "masac": "MASAC, at the same time"},
+        100_000,
+    ),
 }
 # Okabe and Ito's colours; line styles tell the curves apart without them.
 STYLES = {
     "harl": ("#000000", "--"),
     "hasac": ("#0072B2", "-"),
-    "hasac-default": ("#D55E00", "-."),
+    "default": ("#D55E00", "-."),
     "happo": ("#0072B2", "-"),
     "mappo": ("#D55E00", "--"),
+    "hatd3": ("#D55E00", "--"),
+    "haddpg": ("#009E73", "-."),
+    "masac": ("#D55E00", "--"),
 }
 
 
@@ -86,21 +129,25 @@ def draw(task: str, curves: pd.DataFrame) -> Path:
 
 def draw_group(name: str, curves: pd.DataFrame) -> Path:
     """A panel a task: the mean over seeds, a band from the worst to the best seed, and random actions."""
-    tasks = GROUPS[name]
-    figure, panels = plt.subplots(1, len(tasks), figsize=(3.1 * len(tasks), 3.0))
-    for panel, (task, (title, random)) in zip(panels, tasks.items(), strict=True):
-        for label, runs in curves[curves["task"] == task].groupby("label"):
+    group = GROUPS[name]
+    figure, panels = plt.subplots(1, len(group.tasks), figsize=(max(3.1 * len(group.tasks), 7.0), 3.0))
+    for panel, (task, (title, random)) in zip(panels, group.tasks.items(), strict=True):
+        for label in group.labels:
+            runs = curves[
+                (curves["task"] == task) & (curves["label"] == label) & (curves["env_steps"] <= group.until + 20)
+            ]
             points = runs.groupby("env_steps")["eval_return_mean"].agg(["mean", "min", "max"])
-            colour, line = STYLES[str(label)]
+            colour, line = STYLES[label]
             steps = points.index / 1000
-            panel.plot(steps, points["mean"], color=colour, linestyle=line, label=LABELS[str(label)])
+            panel.plot(steps, points["mean"], color=colour, linestyle=line, label=group.names.get(label, LABELS[label]))
             panel.fill_between(steps, points["min"], points["max"], color=colour, alpha=0.15, linewidth=0)
-        panel.axhline(random, color="#000000", linestyle=":", label="random actions")
+        if random is not None:
+            panel.axhline(random, color="#000000", linestyle=":", label="random actions")
         panel.set_title(title, fontsize=9)
         panel.set_xlabel("thousand environment steps", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.3)
-    panels[0].legend(fontsize=8)
+    panels[-1].legend(fontsize=7)
     panels[0].set_ylabel("mean return of the mode actions", fontsize=8)
     figure.tight_layout()
     out = HERE / "pictures" / f"{name}.png"
