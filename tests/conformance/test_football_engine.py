@@ -9,7 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from masoft.envs import TeamEnv, find, make, registered
+from masoft import HASAC
+from masoft.envs import TeamEnv, find, make, make_vec, registered
 from masoft.envs.adapters.football import SCENARIOS
 from masoft.envs.adapters.football_engine import FootballEngine, _stand_ins
 from masoft.envs.adapters.football_features import CheckpointReward, indices_of, joint_state
@@ -116,13 +117,31 @@ def test_the_core_plays_as_gfootballs_environment_does():
 
 
 def test_the_clock_truncates():
-    env = TeamEnv(make("football/empty_goal"))
+    env = TeamEnv(make("football/run_to_score"))
+    env.reset(seed=0)  # who stands still with the ball is not attacked there
+    steps, is_over = 0, False
+    while not is_over:
+        _, _, terminated, truncated, info = env.step([0])
+        steps, is_over = steps + 1, terminated or truncated
+    assert (truncated, steps, info["is_success"]) == (True, 401, False)
+
+
+def test_the_end_by_the_ball_out_of_play_terminates():
+    env = TeamEnv(make("football/empty_goal_close"))
     env.reset(seed=0)
     steps, is_over = 0, False
     while not is_over:
         _, _, terminated, truncated, info = env.step([0])
         steps, is_over = steps + 1, terminated or truncated
-    assert (truncated, steps, info["is_success"]) == (True, 400, False)
+    assert (terminated, truncated, info["is_success"]) == (True, False, False) and steps < 400
+
+
+def test_hasac_trains_with_the_papers_settings():
+    two_games = make_vec("football/rps", 2, seed=0, backend="dummy")  # in one process
+    model = HASAC.from_preset("football/rps", two_games, learning_starts=60, train_freq=10, gradient_steps=1, seed=0)
+    model.learn(100)
+    assert model.replay_buffer.size() == 100 and model._n_updates == 2
+    model.env.close()
 
 
 def test_what_the_engine_would_die_of_is_refused():

@@ -124,7 +124,8 @@ class VmasWorld:
         """
         with self._randomness():
             observations, rewards, terminated, _, infos = self.env.step(actions)
-        return observations, rewards, terminated, infos
+        # Some scenarios (wheel) give their rewards a second axis.
+        return observations, [reward.reshape(-1) for reward in rewards], terminated, infos
 
     def _begin(self, worlds: Sequence[int]) -> None:
         from vmas.simulator.environment.environment import local_seed

@@ -59,6 +59,18 @@ def test_shapes_and_a_hundred_legal_steps(scenario):
     check_env(env, n_steps=40)
 
 
+@pytest.mark.parametrize("scenario", some(SHAPES, quick=("wheel",)))
+def test_every_scenario_steps_as_a_batch(scenario):
+    batch = make_vec(f"vmas/{scenario}", 3, seed=0, max_steps=4)
+    team, generator = team_of(batch), np.random.default_rng(0)
+    batch.reset()
+    for step in range(1, 6):
+        seen, rewards, dones, infos = batch.step(uniform(team, 3, generator))
+        assert rewards.shape == dones.shape == (3,) and dones.all() == (step == 4)
+        assert all(team.observation_space[name].contains(seen[name][1]) for name in team.names)
+        assert all(len(info["rewards"]) == team.n_agents for info in infos)
+
+
 def test_pettingzoos_own_tests():
     with warnings.catch_warnings():  # they import games of their own by a way that they call deprecated
         warnings.simplefilter("ignore")
