@@ -40,12 +40,14 @@ class Group:
         tasks: task -> title of its panel, and what uniformly random actions get there (None: not drawn).
         names: label -> what the legend says, where that differs from `LABELS`.
         until: environment steps that are still drawn.
+        wins: tasks whose share of won episodes is drawn and not the return.
     """
 
     labels: tuple[str, ...]
     tasks: dict[str, tuple[str, float | None]]
     names: dict[str, str]
     until: int = 10**9
+    wins: tuple[str, ...] = ()
 
 
 SPREAD, CHEETAH = "simple_spread_v3, continuous", "HalfCheetah-2x3"
@@ -72,6 +74,17 @@ GROUPS = {
         },
         {"hasac": "HASAC, one after the other", "masac": "MASAC, at the same time"},
         100_000,
+    ),
+    "team_games": Group(
+        ("hasac",),
+        {
+            "smax-3m": ("smax/3m", 0.0),
+            "smax-3s5z": ("smax/3s5z", 0.0),
+            "vmas-balance": ("vmas/balance", -9.2),
+            "vmas-navigation": ("vmas/navigation", -0.6),
+        },
+        {"hasac": "HASAC"},
+        wins=("smax-3m", "smax-3s5z"),
     ),
 }
 # One line a seed: title of each panel, then horizontal lines: what random actions and a script get.
@@ -143,19 +156,25 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
             runs = curves[
                 (curves["task"] == task) & (curves["label"] == label) & (curves["env_steps"] <= group.until + 20)
             ]
-            points = runs.groupby("env_steps")["eval_return_mean"].agg(["mean", "min", "max"])
+            column = "eval_success" if task in group.wins else "eval_return_mean"
+            points = runs.groupby("env_steps")[column].agg(["mean", "min", "max"])
             colour, line = STYLES[label]
             steps = points.index / 1000
             panel.plot(steps, points["mean"], color=colour, linestyle=line, label=group.names.get(label, LABELS[label]))
             panel.fill_between(steps, points["min"], points["max"], color=colour, alpha=0.15, linewidth=0)
         if random is not None:
             panel.axhline(random, color="#000000", linestyle=":", label="random actions")
+        if task in group.wins:
+            panel.set_ylim(-0.03, 1.03)
+        if group.wins:
+            title += ", win rate" if task in group.wins else ", return"
         panel.set_title(title, fontsize=9)
         panel.set_xlabel("thousand environment steps", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.3)
     panels[-1].legend(fontsize=7)
-    panels[0].set_ylabel("mean return of the mode actions", fontsize=8)
+    what = "of the mode actions" if group.wins else "mean return of the mode actions"
+    panels[0].set_ylabel(what, fontsize=8)
     figure.tight_layout()
     out = HERE / "pictures" / f"{name}.png"
     figure.savefig(out, dpi=130)
