@@ -15,13 +15,17 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 HERE = Path(__file__).parent
-TITLES = {
-    "spread": "mpe/simple_spread_v3, continuous, N = 3",
-    "halfcheetah_2x3": "mamujoco/HalfCheetah-2x3",
+STEPS, SECONDS = "env_steps", "cpu_s"
+AXES = {STEPS: "thousand environment steps", SECONDS: "CPU seconds (training only)"}
+# Beside the reference: title, labels, and the axes; processor time only where both ran on machines of one speed.
+BESIDE_REFERENCE = {
+    "spread": ("mpe/simple_spread_v3, continuous, N = 3", ("harl", "hasac"), (STEPS, SECONDS)),
+    "halfcheetah_2x3": ("mamujoco/HalfCheetah-2x3", ("harl", "hasac", "hasac-before"), (STEPS,)),
 }
 LABELS = {
     "harl": "HARL (reference)",
     "hasac": "masoft HASAC, paper's settings",
+    "hasac-before": "the same, an earlier version of masoft",
     "default": "masoft HASAC, defaults",
     "happo": "HAPPO",
     "mappo": "MAPPO",
@@ -63,14 +67,14 @@ GROUPS = {
         {},
     ),
     "off_policy": Group(
-        ("hasac", "hatd3", "haddpg"), {"halfcheetah_2x3": (CHEETAH, None), "spread": (SPREAD, -75.1)}, {}, 100_000
+        ("hasac", "hatd3", "haddpg"), {"halfcheetah_2x3": (CHEETAH, -295.0), "spread": (SPREAD, -75.1)}, {}, 100_000
     ),
     "order": Group(
         ("hasac", "masac"),
         {
-            "halfcheetah_2x3": (CHEETAH, None),
+            "halfcheetah_2x3": (CHEETAH, -295.0),
             "spread": (SPREAD, -75.1),
-            "speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", None),
+            "speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", -73.9),
         },
         {"hasac": "HASAC, one after the other", "masac": "MASAC, at the same time"},
         100_000,
@@ -97,6 +101,7 @@ SIMULATORS = {
 STYLES = {
     "harl": ("#000000", "--"),
     "hasac": ("#0072B2", "-"),
+    "hasac-before": ("#56B4E9", "-."),
     "default": ("#D55E00", "-."),
     "happo": ("#0072B2", "-"),
     "mappo": ("#D55E00", "--"),
@@ -118,27 +123,25 @@ def load() -> pd.DataFrame:
 
 
 def draw(task: str, curves: pd.DataFrame) -> Path:
-    """Returns against environment steps and against CPU seconds, one line a seed."""
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-    for panel, (column, name) in zip(
-        panels, {"env_steps": "thousand environment steps", "cpu_s": "CPU seconds (training only)"}.items(), strict=True
-    ):
-        for (label, _), curve in curves.groupby(["label", "seed"]):
-            colour, line = STYLES.get(label, ("#009E73", ":"))
-            panel.plot(
-                curve[column] / (1000 if column == "env_steps" else 1),
-                curve["eval_return_mean"],
-                color=colour,
-                linestyle=line,
-                label=LABELS.get(label, label),
-            )
-        panel.set_xlabel(name)
+    """Returns against environment steps, and where it can be compared against CPU seconds, one line a seed."""
+    title, labels, axes = BESIDE_REFERENCE[task]
+    figure, panels = plt.subplots(1, len(axes), figsize=(1 + 4 * len(axes), 3.4), sharey=True, squeeze=False)
+    for panel, column in zip(panels[0], axes, strict=True):
+        for label in labels:
+            for k, (_, curve) in enumerate(curves[curves["label"] == label].groupby("seed")):
+                colour, line = STYLES[label]
+                panel.plot(
+                    curve[column] / (1000 if column == STEPS else 1),
+                    curve["eval_return_mean"],
+                    color=colour,
+                    linestyle=line,
+                    label=None if k else LABELS[label],
+                )
+        panel.set_xlabel(AXES[column])
         panel.grid(alpha=0.3)
-    handles, labels = panels[0].get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    panels[0].legend(unique.values(), unique.keys(), fontsize=8)
-    panels[0].set_ylabel("mean return of the mode actions")
-    figure.suptitle(TITLES[task])
+    panels[0, 0].legend(fontsize=8)
+    panels[0, 0].set_ylabel("mean return of the mode actions")
+    figure.suptitle(title)
     figure.tight_layout()
     out = HERE / "pictures" / f"{task}.png"
     out.parent.mkdir(exist_ok=True)
@@ -206,10 +209,8 @@ def draw_simulators(curves: pd.DataFrame) -> Path:
 
 if __name__ == "__main__":
     table = load()
-    if set(SIMULATORS) <= set(table["task"]):
-        print(draw_simulators(table))
-    for name, group in table.groupby("task"):
-        if name in TITLES:
-            print(draw(str(name), group))
+    for name in BESIDE_REFERENCE:
+        print(draw(name, table[table["task"] == name]))
+    print(draw_simulators(table))
     for name in GROUPS:
         print(draw_group(name, table))
