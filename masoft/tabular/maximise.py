@@ -64,13 +64,11 @@ class Problem:
 
 
 def make_problem(
-    expected_q: Array, ent_coef: float, pieces: Pieces, log_old: Array, legal: NDArray[np.bool_], weights: Array
+    advantage: Array, ent_coef: float, pieces: Pieces, log_old: Array, legal: NDArray[np.bool_], weights: Array
 ) -> Problem:
     """The problem of one agent, the multiple of KL(new || old) folded into the entropy and the linear part."""
     kl_weight = np.broadcast_to(np.asarray(pieces.kl_weight, dtype=np.float64), (len(weights), 1))
-    # Only differences matter to the argmax; the bare values would cost the digits in which they all agree.
-    gaps = expected_q - np.where(legal, expected_q, -np.inf).max(-1, keepdims=True)
-    linear = gaps + kl_weight * np.where(legal, log_old, 0.0)
+    linear = advantage + kl_weight * np.where(legal, log_old, 0.0)
     weight = ent_coef + kl_weight
     return Problem(linear, weight, pieces.kinks, pieces.smooth, pieces.statewise, legal, weights)
 

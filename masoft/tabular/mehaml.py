@@ -237,7 +237,7 @@ class _Run:
         expected = expect_others(q, others, [agent])
         advantage = expected - (old * expected).sum(-1, keepdims=True)
         reference = Reference(log_policy(old, legal), advantage, weights, updated)
-        log_new = respond(Task(expected, self.ent_coef, legal, reference), drift, neighborhood)
+        log_new = respond(Task(self.ent_coef, legal, reference), drift, neighborhood)
         new = np.where(legal, np.exp(log_new), 0.0)
         new = old if np.array_equal(log_new, reference.log_old) else new / new.sum(-1, keepdims=True)
         gain = ((new - old) * expected).sum(-1) + self.ent_coef * (entropies([new]) - entropies([old]))[:, 0]

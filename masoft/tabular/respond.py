@@ -37,13 +37,11 @@ class Task:
     """One agent's argmax.
 
     Args:
-        expected_q: (n_states, n_actions), averaged over the others, those already updated by their new policies.
         ent_coef: alpha >= 0.
         legal: (n_states, n_actions).
-        reference: where the update starts.
+        reference: where the update starts, and the advantages of the agent's actions there.
     """
 
-    expected_q: Array
     ent_coef: float
     legal: NDArray[np.bool_]
     reference: Reference
@@ -68,7 +66,10 @@ def respond(task: Task, drift: Drift, neighborhood: Neighborhood) -> Array:
         for limit, multiplier in zip(limits, multipliers, strict=True):
             if multiplier.any():
                 pieces = pieces + limit.pieces(multiplier)
-        problem = make_problem(task.expected_q, task.ent_coef, pieces, reference.log_old, task.legal, reference.weights)
+        # The advantage and not the Q-value, whose argmax is the same: it keeps the digits in which all actions agree.
+        problem = make_problem(
+            reference.advantage, task.ent_coef, pieces, reference.log_old, task.legal, reference.weights
+        )
         return maximise(problem, start)
 
     log_new = _with_limits(solve, limits, reference)
