@@ -153,7 +153,7 @@ def draw(task: str, curves: pd.DataFrame) -> Path:
 def draw_group(name: str, curves: pd.DataFrame) -> Path:
     """A panel a task: the mean over seeds, a band from the worst to the best seed, and random actions."""
     group = GROUPS[name]
-    figure, panels = plt.subplots(1, len(group.tasks), figsize=(max(3.1 * len(group.tasks), 7.0), 3.0))
+    figure, panels = plt.subplots(1, len(group.tasks), figsize=(max(3.1 * len(group.tasks), 7.0), 3.2))
     for panel, (task, (title, random)) in zip(panels, group.tasks.items(), strict=True):
         for label in group.labels:
             runs = curves[
@@ -175,10 +175,10 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
         panel.set_xlabel("thousand environment steps", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.3)
-    panels[-1].legend(fontsize=7)
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="lower center", ncols=4, frameon=False)
     what = "of the mode actions" if group.wins else "mean return of the mode actions"
     panels[0].set_ylabel(what, fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     out = HERE / "pictures" / f"{name}.png"
     figure.savefig(out, dpi=130)
     plt.close(figure)
