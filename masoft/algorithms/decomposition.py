@@ -18,9 +18,10 @@ from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import Attributes, StatePart
-from masoft.algorithms.team import LearningRate
+from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
+from masoft.errors import ConfigurationError, explain
 from masoft.functional.soft import active_mean, soft_target
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.recurrent import Memories
@@ -74,7 +75,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int = 1,
+        n_steps: int | Schedule = 1,
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
@@ -126,6 +127,9 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     def _build_buffer(self) -> None:
         super()._build_buffer()
         is_recurrent = issubclass(self.policy_class, RnnValuePolicy)
+        if is_recurrent and callable(self.n_steps):
+            must = "1 where agents have a memory, not a schedule"
+            raise ConfigurationError(explain("n_steps", must, self.n_steps))
         self._episodes = EpisodeSampler(self.replay_buffer) if is_recurrent else None
 
     def train(self, gradient_steps: int, batch_size: int) -> None:

@@ -13,7 +13,7 @@ from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
-from masoft.algorithms.team import LearningRate
+from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
@@ -87,7 +87,7 @@ class FOP(OffPolicyTeamAlgorithm):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int = 1,
+        n_steps: int | Schedule = 1,
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,

@@ -14,7 +14,7 @@ from torch import Tensor
 from masoft.algorithms.choices import check_enumerable, exact_choices
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate
+from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action, encode_joint_action
@@ -90,7 +90,7 @@ class HAD3QN(OffPolicyTeamAlgorithm):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int = 1,
+        n_steps: int | Schedule = 1,
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,

@@ -37,7 +37,10 @@ class HASAC(SoftActorCritic):
         train_freq: vector steps between trainings, or ``(n, "step" | "episode")``.
         gradient_steps: updates a training; -1: one for each environment step since the last. The paper trains 50
             times every 50 vector steps, with 10 to 20 environments: ``train_freq=50, gradient_steps=50``.
-        n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20).
+        n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20); or a schedule of the remaining
+            progress, for example ``Linear(20, 1)``, rounded.
+        q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
+            cautious.
         team_reward: ``"sum" | "mean" | "shared"``; ``"auto"``: what the environment declares, else the mean.
         policy_kwargs: arguments of `TeamPolicy`, for example ``dict(net_arch=[128, 128], share_parameters=True)``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.

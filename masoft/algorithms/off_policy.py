@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
-from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
+from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
@@ -24,7 +24,10 @@ from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
+from masoft.validation import Callable as IsCallable
 from masoft.validation import Constraints, Every, Integer, Real
+
+N_STEPS = Integer(1, 100)
 
 
 class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
@@ -41,7 +44,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         gamma: discount factor, in [0, 1].
         train_freq: vector steps between trainings, or ``(n, "step" | "episode")``, as in SB3.
         gradient_steps: updates a training; -1: as many as environment steps were taken since the last.
-        n_steps: rewards summed before bootstrapping, 1 to 100.
+        n_steps: rewards summed before bootstrapping, 1 to 100; or a schedule of the remaining progress, rounded.
         team_reward: ``"sum" | "mean" | "shared"`` of the agents' rewards; ``"auto"``: what the environment declares,
             else the mean.
         policy_kwargs: arguments of the policy class.
@@ -65,7 +68,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         "gamma": (Real(0, 1),),
         "train_freq": (Integer(1), Every(("step", "episode"))),
         "gradient_steps": (Integer(-1),),
-        "n_steps": (Integer(1, 100),),
+        "n_steps": (N_STEPS, IsCallable("a schedule")),
     }
 
     def __init__(
@@ -81,7 +84,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         gamma: float,
         train_freq: int | tuple[int, str],
         gradient_steps: int,
-        n_steps: int,
+        n_steps: int | Schedule,
         team_reward: str,
         policy_kwargs: dict[str, Any] | None,
         stats_window_size: int,
@@ -106,7 +109,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
             gamma=gamma,
             train_freq=train_freq,
             gradient_steps=gradient_steps,
-            n_steps=n_steps,
+            n_steps=1,  # which replay buffer SB3 would take, and masoft has its own
             policy_kwargs=dict(policy_kwargs or {}),
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
@@ -118,6 +121,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         )
         self.learning_rate = learning_rate  # type: ignore[assignment]
         self.team_reward = team_reward
+        self.n_steps = n_steps  # type: ignore[assignment]
         if vec_env is not None:
             self._setup_model()
 
@@ -131,16 +135,42 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         self._convert_train_freq()
 
     def _build_buffer(self) -> None:
+        n_steps, _ = (self._n_steps_at(progress) for progress in (1.0, 0.0))  # a bad end is better known now
         with fitting_into_memory("buffer_size", self.buffer_size):
             self.replay_buffer = TeamReplayBuffer(
                 self.buffer_size,
                 self.team,
                 n_envs=self.n_envs,
-                n_steps=self.n_steps,
+                n_steps=n_steps,
                 gamma=self.gamma,
                 device=self.device,
                 seed=self._buffer_seed,
             )
+
+    def _n_steps_at(self, progress: float) -> int:
+        """The number of rewards in a return at a remaining progress from 1 to 0.
+
+        Raises:
+            ConfigurationError: the schedule left the range from 1 to 100.
+        """
+        if not callable(self.n_steps):
+            return self.n_steps
+        given: Any = self.n_steps
+        try:
+            given = self.n_steps(progress)
+            now = round(float(given))
+        except (TypeError, ValueError, OverflowError):
+            now = 0
+        if not N_STEPS.accepts(now):
+            where = f"That is its value at a remaining progress of {progress:g}."
+            raise ConfigurationError(explain("n_steps", f"{N_STEPS.describe()} at any time", given, where))
+        return now
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        n_steps = self._n_steps_at(self.progress_remaining)
+        if n_steps != self.replay_buffer.n_steps:
+            self.replay_buffer.n_steps = n_steps
 
     def replay_stretches(self) -> ReplayStretches:
         """The replay buffer, to be saved by and by."""

@@ -15,7 +15,7 @@ from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
-from masoft.algorithms.team import LearningRate
+from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action, encode_joint_action
@@ -60,6 +60,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         "drift": (Instance((Drift,), "a Drift"),),
         "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
         "mini_epochs": (Integer(1),),
+        "q_target": (OneOf(("min", "mean")),),
         "reference": (OneOf(("update",)), Pattern("every"), Pattern("polyak")),
     }
 
@@ -75,6 +76,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         target_entropy: float | str | Mapping[str, float] = "auto",
         discrete_gradient: str = "auto",
         mini_epochs: int = 1,
+        q_target: str = "min",
         reference: str = "every_10",
         learning_rate: LearningRate = 3e-4,
         buffer_size: int = 1_000_000,
@@ -84,7 +86,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int = 1,
+        n_steps: int | Schedule = 1,
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
@@ -100,6 +102,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         self.target_entropy = target_entropy
         self.discrete_gradient = discrete_gradient
         self.mini_epochs = mini_epochs
+        self.q_target = q_target
         self.reference = reference
         super().__init__(
             policy,
@@ -189,7 +192,8 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
                 entropy = -log_prob
             encoded.append(action)
             bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
-        next_q = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1)).amin(dim=0)
+        next_values = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1))
+        next_q = next_values.amin(dim=0) if self.q_target == "min" else next_values.mean(dim=0)
         joint_ent_coef = self._ent_coefs[-1]
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, joint_ent_coef * bonus)
 

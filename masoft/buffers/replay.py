@@ -99,9 +99,9 @@ class TeamReplayBuffer:
             raise ConfigurationError(explain("buffer_size", f"at least 2 * n_envs = {2 * n_envs}", buffer_size))
         self.team = team
         self.n_envs = n_envs
-        self.n_steps = n_steps
         self.gamma = gamma
         self.device = torch.device(device)
+        self.n_steps = n_steps
         self.pos = 0
         self.full = False
         self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
@@ -116,8 +116,17 @@ class TeamReplayBuffer:
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
+
+    @property
+    def n_steps(self) -> int:
+        """Rewards summed before bootstrapping, at most; may be set at any time, what is stored holds for each."""
+        return self._n_steps
+
+    @n_steps.setter
+    def n_steps(self, n_steps: int) -> None:
+        self._n_steps = n_steps
         self._steps = torch.arange(n_steps, device=self.device)
-        self._discounts = gamma ** torch.arange(n_steps + 1, device=self.device)
+        self._discounts = self.gamma ** torch.arange(n_steps + 1, device=self.device)
         # Row k: the weights of the rewards of a return that takes k steps.
         self._weights = self._discounts[:-1].expand(n_steps + 1, n_steps).tril(-1).contiguous()
 
@@ -237,7 +246,7 @@ class TeamReplayBuffer:
         rewards = self.rewards.view(-1).index_select(0, chain.view(-1)).view_as(chain)
         if normalizer is not None:
             rewards = normalizer.reward(rewards)
-        if self.n_steps == 1:
+        if self._n_steps == 1:
             return rewards[:, 0], self._discounts[1].expand(len(places)), places
         ends = self.final_slots.view(-1).index_select(0, chain.view(-1)).view_as(chain) >= 0
         until_newest = (self.pos - 1 - places // self.n_envs) % self.rows

@@ -153,7 +153,8 @@ class PlainHASAC:
                 bonus = bonus - alpha * surprise * active
                 actions.append(draw.action)
             joint = torch.cat(actions, dim=-1)
-            values = torch.stack([critic(batch.next_state, joint) for critic in self.targets]).min(0).values
+            each = torch.stack([critic(batch.next_state, joint) for critic in self.targets])
+            values = each.mean(0) if self.model.q_target == "mean" else each.min(0).values
             return batch.rewards + batch.discounts * (1 - batch.terminated) * (values + bonus)
 
     def fit_critics(self, batch: TeamBatch, target: Tensor) -> float:

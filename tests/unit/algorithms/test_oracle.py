@@ -159,6 +159,10 @@ def test_other_activations_take_the_general_path(activation: str) -> None:
     compare(model_of(["box", "multidiscrete", "box"], policy={"activation_fn": activation}), seed=2)
 
 
+def test_the_mean_of_the_targets() -> None:
+    compare(model_of(["box", "discrete", "box"], policy={"n_critics": 3}, q_target="mean"), seed=1)
+
+
 def test_simultaneous_updates() -> None:
     compare(model_of(["box", "discrete", "box"], algorithm=MASAC), seed=3)
 

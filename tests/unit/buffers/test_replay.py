@@ -51,14 +51,15 @@ class PlainMemory:
 @given(
     n_envs=st.integers(1, 3),
     n_steps=st.integers(1, 5),
+    n_steps_before=st.integers(1, 5),
     rows=st.integers(2, 12),
     ends=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40),
 )
 def test_gathered_transitions_equal_the_plain_memory(
-    n_envs: int, n_steps: int, rows: int, ends: list[tuple[bool, bool]]
+    n_envs: int, n_steps: int, n_steps_before: int, rows: int, ends: list[tuple[bool, bool]]
 ) -> None:
     team = small_team()
-    buffer = TeamReplayBuffer(rows * n_envs, team, n_envs=n_envs, n_steps=n_steps, gamma=GAMMA)
+    buffer = TeamReplayBuffer(rows * n_envs, team, n_envs=n_envs, n_steps=n_steps_before, gamma=GAMMA)
     memory = PlainMemory(n_envs)
     serial = 0.0
     current = [float(e) for e in range(n_envs)]
@@ -88,6 +89,7 @@ def test_gathered_transitions_equal_the_plain_memory(
         current = following
     kept = min(rows, len(ends))
     assert buffer.size() == kept * n_envs
+    buffer.n_steps = n_steps  # a schedule changes it while the buffer is in use
     batch = buffer.sample(256)
     for k in range(256):
         number = float(batch.observations[0][k])
