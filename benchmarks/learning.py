@@ -22,6 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import masoft
+from masoft.notation import strategy
 from masoft.presets import preset
 
 
@@ -74,7 +75,12 @@ def main() -> None:
     parser.add_argument("--env", help="environment id; instead of --preset")
     parser.add_argument("--env-kwargs", type=json.loads, default={})
     parser.add_argument("--preset")
-    parser.add_argument("--params", type=json.loads, default={}, help="JSON of constructor arguments, over the preset")
+    parser.add_argument(
+        "--params",
+        type=json.loads,
+        default={},
+        help="JSON, over the preset; strategies as text",
+    )
     parser.add_argument("--n-envs", type=int)
     parser.add_argument("--eval-envs", type=int, default=1, help="environments that evaluate side by side")
     parser.add_argument("--seed", type=int, default=0)
@@ -92,6 +98,7 @@ def main() -> None:
     algorithm = {name.lower(): name for name in masoft.__all__}[options.algo]
     env = masoft.make_vec(env_id, n_envs=n_envs, seed=options.seed, **env_kwargs)
     eval_env = masoft.make_vec(env_id, n_envs=options.eval_envs, seed=50_000 + options.seed, **env_kwargs)
+    params = {name: strategy(value) for name, value in params.items()}
     model = getattr(masoft, algorithm)("MlpPolicy", env, seed=options.seed, device="cpu", **params)
     print(model, flush=True)
     model.learn(options.steps, callback=Curve(eval_env, options.out, options.every, options.episodes))

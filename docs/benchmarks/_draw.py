@@ -78,6 +78,9 @@ GROUPS = {
         {"hasac": "HASAC, one after the other", "masac": "MASAC, at the same time"},
         100_000,
     ),
+    "robots": Group(
+        ("hasac",), {"walker2d_2x3": ("Walker2d-2x3", 2.8), "ant_4x2": ("Ant-4x2", -107.0)}, {"hasac": "HASAC"}
+    ),
     "team_games": Group(
         ("hasac",),
         {

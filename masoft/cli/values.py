@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from masoft.notation import looks_like_part, parse_part
+from masoft.notation import looks_like_part, strategy
 
 if TYPE_CHECKING:
     ValueType = click.ParamType[Any]
@@ -28,9 +28,7 @@ def parse_value(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if looks_like_part(text):
-        import masoft.mirror
-
-        return parse_part(text, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
+        return strategy(text)
     try:
         value = json.loads(text.replace("_", "") if text[:1].isdigit() else text)
     except json.JSONDecodeError:

@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 
 from masoft.errors import ConfigurationError, explain, nearest
-from masoft.notation import looks_like_part, parse_part
+from masoft.notation import strategy
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -136,20 +136,11 @@ def _merge(file: dict[str, Any], name: str, variant: str) -> Preset:
             notes.append(layer["note"])
         named = {key: layer[key] for key in top if key in layer} | {"env_kwargs": layer.get("env_kwargs", {})}
         sources |= {key: layer["source"] for key, _ in _flatten(named | layer.get("parameters", {}))}
-    parameters = {key: _part(value) for key, value in parameters.items()}
+    parameters = {key: strategy(value) for key, value in parameters.items()}
     return Preset(
         file["algorithm"], name, variant, **top,
         env_kwargs=env_kwargs, parameters=parameters, sources=sources, notes=tuple(notes),
     )  # fmt: skip
-
-
-def _part(value: Any) -> Any:
-    """A value as the constructor takes it: text like ``Linear(0.001, 0.0)`` becomes that object."""
-    if not isinstance(value, str) or not looks_like_part(value):
-        return value
-    import masoft.mirror  # here, since it imports torch, which listing presets does not need
-
-    return parse_part(value, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
 
 
 def _layers_of(file: dict[str, Any], name: str, variant: str) -> Iterator[dict[str, Any]]:
