@@ -92,6 +92,11 @@ GROUPS = {
         {"hasac": "HASAC"},
         wins=("smax-3m", "smax-3s5z"),
     ),
+    "outnumbered": Group(
+        ("hasac",),
+        {"smax-5m_vs_6m": ("smax/5m_vs_6m", 0.0), "smax-8m_vs_9m": ("smax/8m_vs_9m", 0.0)},
+        {"hasac": "HASAC"},
+    ),
 }
 # One line a seed: title of each panel, then horizontal lines: what random actions and a script get.
 SIMULATORS = {
