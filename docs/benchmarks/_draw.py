@@ -94,7 +94,7 @@ GROUPS = {
     ),
     "outnumbered": Group(
         ("hasac",),
-        {"smax-5m_vs_6m": ("smax/5m_vs_6m", 0.0), "smax-8m_vs_9m": ("smax/8m_vs_9m", 0.0)},
+        {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
         {"hasac": "HASAC"},
     ),
 }
