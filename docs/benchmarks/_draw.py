@@ -31,6 +31,9 @@ LABELS = {
     "hatd3": "HATD3",
     "haddpg": "HADDPG",
     "masac": "MASAC",
+    "drift": "with a KL drift",
+    "ball": "within a KL ball",
+    "both": "with both",
 }
 
 
@@ -92,6 +95,14 @@ GROUPS = {
         {"hasac": "HASAC"},
         wins=("smax-3m", "smax-3s5z"),
     ),
+    "parts": Group(
+        ("hasac", "drift", "ball", "both"),
+        {
+            "parts-speaker": ("simple_speaker_listener_v4, continuous", -73.9),
+            "parts-halfcheetah": (CHEETAH, None),
+        },
+        {"hasac": "HASAC"},
+    ),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
@@ -114,6 +125,9 @@ STYLES = {
     "hatd3": ("#D55E00", "--"),
     "haddpg": ("#009E73", "-."),
     "masac": ("#D55E00", "--"),
+    "drift": ("#D55E00", "--"),
+    "ball": ("#009E73", "-."),
+    "both": ("#CC79A7", (0, (1, 1))),
 }
 SEED_LINES = ("-", "--", "-.")
 
