@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,3 +55,20 @@ class DiagonalGaussian:
         log_ratio = other.log_std - self.log_std
         scaled = torch.exp(-2 * log_ratio) + ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
         return (log_ratio + 0.5 * (scaled - 1)).sum(-1)
+
+
+def draw_few(mean: np.ndarray, log_std: np.ndarray, generator: torch.Generator | None = None) -> np.ndarray:
+    """``mean + exp(log_std) noise``, as `DiagonalGaussian.sample`, by NumPy: for few numbers in main memory.
+
+    Args:
+        mean: (..., size), float32.
+        log_std: broadcastable to ``mean``.
+        generator: source of the draws, on the CPU.
+
+    Returns:
+        the shape of ``mean``.
+    """
+    action: np.ndarray = torch.randn(mean.shape, generator=generator).numpy()
+    action *= np.exp(log_std)
+    action += mean
+    return action

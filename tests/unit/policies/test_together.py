@@ -57,7 +57,7 @@ def check(model: Any) -> tuple[Ensemble, ...]:
     np.testing.assert_allclose(together, expected, atol=1e-6)
     masks = torch.as_tensor(obs[ACTION_MASK])
     for some in model.policy._ensembles:
-        choice = some.choice(obs, masks, torch.device("cpu"))
+        choice = some.choice(obs, masks)
         for k, i in enumerate(some.members):
             if isinstance(choice, Categoricals):
                 torch.testing.assert_close(choice.log_probs[k], single[i].log_probs, atol=1e-6, rtol=1e-6)
