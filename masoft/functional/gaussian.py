@@ -34,8 +34,13 @@ class DiagonalGaussian:
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of actions (..., batch, size), (..., batch)."""
+        constant = 0.5 * LOG_TWO_PI * self.mean.shape[-1]
+        if self.log_std.dim() == 1:
+            # One precision for all states: a product with a vector, quicker than repeating it row by row.
+            squares = (actions - self.mean).square() @ (-2 * self.log_std).exp()
+            return -0.5 * squares - (self.log_std.sum() + constant)
         standard = (actions - self.mean) * torch.exp(-self.log_std)
-        return (-0.5 * standard.square() - self.log_std).sum(-1) - 0.5 * LOG_TWO_PI * self.mean.shape[-1]
+        return (-0.5 * standard.square() - self.log_std).sum(-1) - constant
 
     def mode(self) -> Tensor:
         """The mean, (batch, size): the action used when acting deterministically."""

@@ -102,15 +102,16 @@ class StackedLayers:
             self._read_parameters()
         if not self._few_steps or inputs.dtype != np.float32 or inputs.shape[1] * self._widest > FEW:
             return None
-        outputs = inputs
+        # Batches as columns: the weights lie in memory as this product reads them fastest.
+        outputs = inputs.transpose(0, 2, 1)
         for weight, bias, activation in self._few_steps:
-            outputs = np.matmul(outputs, weight)
+            outputs = np.matmul(weight, outputs)
             outputs += bias
             if activation is nn.Tanh:
                 np.tanh(outputs, out=outputs)
             elif activation is nn.ReLU:
                 np.maximum(outputs, 0, out=outputs)
-        return outputs
+        return outputs.transpose(0, 2, 1)
 
     def _read_parameters(self) -> None:
         """Windows into the stack as the products need them: transposed weights, one bias for all rows."""
@@ -144,7 +145,7 @@ def _few_steps(
         if weight is not None and bias is not None:
             if type(layer) is not nn.Linear or not weight.is_cpu or weight.dtype != torch.float32:
                 return []
-            found.append((weight.numpy(), bias.numpy(), None))
+            found.append((weight.mT.numpy(), bias.mT.numpy(), None))
         elif type(layer) in (nn.Tanh, nn.ReLU) and found and found[-1][2] is None:
             found[-1] = (*found[-1][:2], type(layer))
         else:

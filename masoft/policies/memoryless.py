@@ -38,7 +38,6 @@ class MemorylessPolicy(JointPolicy, ABC):
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
 
-    @torch.inference_mode()
     def act(
         self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
     ) -> np.ndarray:
@@ -57,8 +56,9 @@ class MemorylessPolicy(JointPolicy, ABC):
             parts.update(zip(some.members, some.act(obs, joint_mask, deterministic, generator), strict=True))
         for i, name in enumerate(self.team.names):
             if i not in parts:
-                policy: Choice = self.distribution(i, torch.as_tensor(obs[name], device=self.device), joint_mask)
-                parts[i] = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
+                with torch.inference_mode():
+                    policy: Choice = self.distribution(i, torch.as_tensor(obs[name], device=self.device), joint_mask)
+                    parts[i] = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
         return np.concatenate([parts[i] for i in range(len(parts))], axis=-1, dtype=np.float32, casting="unsafe")
 
     def predict(  # type: ignore[override]

@@ -66,8 +66,9 @@ class Ensemble:
             if mean is not None:
                 log_std = self._deviations.current()["log_std"].numpy()[:, None]
                 return mean if deterministic else draw_few(mean, log_std, generator)
-        policy = self.choice(obs, masks)
-        actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
+        with torch.inference_mode():
+            policy = self.choice(obs, masks)
+            actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
         return actions
 
     def choice(self, obs: Mapping[str, np.ndarray], masks: Tensor | None) -> Any:
