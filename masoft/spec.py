@@ -179,6 +179,12 @@ class TeamSpec:
         return _slices([agent.action.size for agent in self.agents])
 
     @cached_property
+    def categorical_slices(self) -> tuple[slice, ...]:
+        """Where the actions of categorical agents lie in the joint action."""
+        pairs = zip(self.agents, self.action_slices, strict=True)
+        return tuple(where for agent, where in pairs if not agent.action.is_box)
+
+    @cached_property
     def encoded_slices(self) -> tuple[slice, ...]:
         """Where each agent's encoded action (one-hots) lies in what the critic sees."""
         return _slices([agent.action.encoded_size for agent in self.agents])

@@ -25,7 +25,7 @@ class AgentBatch:
         observation: (batch, *shape).
         mask: (batch, mask_size) or None.
         actions: (batch, size), as drawn.
-        old: its policy when it drew them.
+        old: its policy when it drew them. old_log_prob: (batch,), of these actions.
         advantage: (batch,).
         joint_ratio: (batch,) or None, see `Correction`.
         active: (batch,) or None.
@@ -36,6 +36,7 @@ class AgentBatch:
     mask: Tensor | None
     actions: Tensor
     old: PolicyRows
+    old_log_prob: Tensor
     advantage: Tensor
     joint_ratio: Tensor | None
     active: Tensor | None
@@ -54,6 +55,7 @@ class AgentBatch:
             active=self.active,
             updated=updated,
             parameter_change=parameter_change,
+            old_log_prob=self.old_log_prob,
         )
 
 
@@ -143,6 +145,7 @@ def batch_of(
         mask=None if experience.masks is None else pick(experience.masks[:, team.mask_slices[i]], rows),
         actions=pick(experience.actions[:, team.action_slices[i]], rows),
         old=pick_rows(experience.old[i], rows),
+        old_log_prob=pick(experience.log_probs[:, i], rows),
         advantage=pick(advantages[:, min(i, advantages.shape[1] - 1)], rows),
         joint_ratio=joint_ratio,
         active=None if active is None else pick(active, rows),
@@ -168,7 +171,8 @@ def join(batches: Sequence[AgentBatch], length: int) -> AgentBatch:
         return None if parts[0] is None else torch.cat(parts)[order]
 
     sequences = [batch.sequences for batch in batches if batch.sequences is not None]
-    joined = {name: cat(name) for name in ("observation", "mask", "actions", "advantage", "joint_ratio", "active")}
+    names = ("observation", "mask", "actions", "old_log_prob", "advantage", "joint_ratio", "active")
+    joined = {name: cat(name) for name in names}
     side_by_side = (
         Sequences(torch.cat([each.starts for each in sequences], dim=1), torch.cat([each.hidden for each in sequences]))
         if sequences

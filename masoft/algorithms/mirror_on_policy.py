@@ -25,7 +25,7 @@ from masoft.functional.soft import active_mean
 from masoft.functional.surrogate import clipped_square
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
-from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
+from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient, shorten_gradients
 from masoft.mirror.joint_clip import JointClipDrift
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
@@ -260,6 +260,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         clip_range = clip_range(self._current_progress_remaining) if callable(clip_range) else clip_range
         active = experience.active if critic.n_values > 1 else None
         batch_size = self.critic_batch_size or self.batch_size
+        parameters = list(critic.parameters())
         for _ in range(self.n_critic_epochs):
             for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
                 rows = experience.layout.rows_of(picked)
@@ -270,7 +271,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
                 self.policy.critic_optimizer.zero_grad()
                 (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
                 if self.max_grad_norm is not None:
-                    torch.nn.utils.clip_grad_norm_(critic.parameters(), self.max_grad_norm)
+                    shorten_gradients(parameters, self.max_grad_norm)
                 self.policy.critic_optimizer.step()
                 self._metrics.add("value_loss", loss)
 

@@ -99,8 +99,8 @@ class MirrorStep:
             tried[:] = [(now, entropy)]
             return -gain
 
-        parameters = list(self.policy.actors[i].parameters())
         optimizer = self.policy.actor_optimizers[i]
+        parameters = optimizer.param_groups[0]["params"]
         result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
         self.metrics.add("policy_loss", result.loss_before)
         for j in group:
@@ -118,7 +118,7 @@ class MirrorStep:
         batch = batch_of(experience, self.policy, i, picked, experience.values, None)
         with torch.no_grad():
             now, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-            log_ratio = now.log_prob(batch.actions) - batch.old.log_prob(batch.actions)
+            log_ratio = now.log_prob(batch.actions) - batch.old_log_prob
         return log_ratio if batch.active is None else log_ratio * batch.active
 
     def steepness(self, experience: Experience, i: int, turn: Turn) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from masoft.buffers.rows import write_place
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+
+_PER_STEP = ("starts", "actions", "rewards", "ended", "terminated")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class TeamRolloutBuffer:
         self.rewards = torch.zeros((n_steps, n_envs), device=self.device)
         self.ended = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
         self.terminated = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
+        self._open_windows()
         self.reset()
 
     def reset(self) -> None:
@@ -133,15 +135,14 @@ class TeamRolloutBuffer:
         """
         self._see(self.pos, obs, starts)
         terminated = np.zeros(self.n_envs, bool)
-        for env in np.flatnonzero(dones):
+        for env in np.flatnonzero(dones) if dones.any() else ():
             if infos[env].get("TimeLimit.truncated", False):
                 self.finals.append((self.pos, int(env), infos[env]["terminal_observation"]))
             else:
                 terminated[env] = True
-        write_place(self.actions, self.pos, actions)
-        write_place(self.rewards, self.pos, rewards)
-        write_place(self.ended, self.pos, dones)
-        write_place(self.terminated, self.pos, terminated)
+        step = {"actions": actions, "rewards": rewards, "ended": dones, "terminated": terminated}
+        for name, values in step.items():
+            _write(self._windows[name], self.pos, values)
         self.pos += 1
 
     def finish(self, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
@@ -156,25 +157,47 @@ class TeamRolloutBuffer:
         }
 
     def _see(self, row: int, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
-        for name, frame in self.frames.items():
-            write_place(frame, row, obs[name])
-        write_place(self.starts, row, starts)
+        for name, window in self._frame_windows.items():
+            _write(window, row, obs[name])
+        _write(self._windows["starts"], row, starts)
+
+    def _open_windows(self) -> None:
+        """All tensors to write to: in main memory as NumPy sees them, which costs less around the copying."""
+        self._windows = {name: _window(getattr(self, name)) for name in _PER_STEP}
+        self._frame_windows = {name: _window(frame) for name, frame in self.frames.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.endswith("_windows")}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._open_windows()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in the middle of a rollout."""
         finals = [(step, env, {k: np.asarray(v) for k, v in obs.items()}) for step, env, obs in self.finals]
-        names = ("starts", "actions", "rewards", "ended", "terminated")
-        kept = {name: getattr(self, name) for name in names}
+        kept = {name: getattr(self, name) for name in _PER_STEP}
         return {"pos": self.pos, "finals": finals, **kept, **{f"frames.{k}": v for k, v in self.frames.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave; shapes must match this buffer's."""
         self.pos = int(state["pos"])
         self.finals = [(int(step), int(env), obs) for step, env, obs in state["finals"]]
-        for name in ("starts", "actions", "rewards", "ended", "terminated"):
+        for name in _PER_STEP:
             getattr(self, name).copy_(state[name])
         for name, frame in self.frames.items():
             frame.copy_(state[f"frames.{name}"])
+
+
+def _window(tensor: Tensor) -> np.ndarray | Tensor:
+    return tensor.numpy() if tensor.is_cpu else tensor
+
+
+def _write(window: np.ndarray | Tensor, row: int, values: np.ndarray) -> None:
+    if isinstance(window, np.ndarray):
+        window[row] = values
+    else:
+        window[row] = torch.as_tensor(values)
 
 
 def _layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

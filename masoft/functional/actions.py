@@ -57,9 +57,8 @@ def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:
         return np.asarray(actions).astype(np.int64)
     values = np.asarray(actions, dtype=np.float32)
     scaled = _between(space.low, space.high, values)
-    for agent, where in zip(team.agents, team.action_slices, strict=True):
-        if not agent.action.is_box:
-            scaled[:, where] = values[:, where]
+    for where in team.categorical_slices:
+        scaled[:, where] = values[:, where]
     return scaled
 
 
@@ -69,9 +68,13 @@ def unit_to_box(action: ActionSpec, values: np.ndarray) -> np.ndarray:
 
 
 def _between(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> np.ndarray:
-    scaled = low + np.float32(0.5) * (values + 1) * (high - low)
-    clipped: np.ndarray = np.minimum(np.maximum(scaled, low), high)
-    return clipped
+    scaled: np.ndarray = values + 1
+    scaled *= np.float32(0.5)
+    scaled *= high - low
+    scaled += low
+    np.maximum(scaled, low, out=scaled)
+    np.minimum(scaled, high, out=scaled)
+    return scaled
 
 
 def box_to_unit(action: ActionSpec, values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,8 +34,13 @@ class DiagonalGaussian:
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of actions (..., batch, size), (..., batch)."""
+        constant = 0.5 * LOG_TWO_PI * self.mean.shape[-1]
+        if self.log_std.dim() == 1:
+            # One precision for all states: a product with a vector, quicker than repeating it row by row.
+            squares = (actions - self.mean).square() @ (-2 * self.log_std).exp()
+            return -0.5 * squares - (self.log_std.sum() + constant)
         standard = (actions - self.mean) * torch.exp(-self.log_std)
-        return (-0.5 * standard.square() - self.log_std).sum(-1) - 0.5 * LOG_TWO_PI * self.mean.shape[-1]
+        return (-0.5 * standard.square() - self.log_std).sum(-1) - constant
 
     def mode(self) -> Tensor:
         """The mean, (batch, size): the action used when acting deterministically."""
@@ -54,3 +60,20 @@ class DiagonalGaussian:
         log_ratio = other.log_std - self.log_std
         scaled = torch.exp(-2 * log_ratio) + ((self.mean - other.mean) * torch.exp(-other.log_std)).square()
         return (log_ratio + 0.5 * (scaled - 1)).sum(-1)
+
+
+def draw_few(mean: np.ndarray, log_std: np.ndarray, generator: torch.Generator | None = None) -> np.ndarray:
+    """``mean + exp(log_std) noise``, as `DiagonalGaussian.sample`, by NumPy: for few numbers in main memory.
+
+    Args:
+        mean: (..., size), float32.
+        log_std: broadcastable to ``mean``.
+        generator: source of the draws, on the CPU.
+
+    Returns:
+        the shape of ``mean``.
+    """
+    action: np.ndarray = torch.randn(mean.shape, generator=generator).numpy()
+    action *= np.exp(log_std)
+    action += mean
+    return action

@@ -62,6 +62,7 @@ class PolicyChange:
         state_weights: (batch,), positive weights of the states (the sampling distribution beta); None means equal.
         updated: numbers of the agents that were already updated in this sweep, in order.
         parameter_change: new minus old parameters of the policy as one flat vector, for `ParameterBall`.
+        old_log_prob: of the carried actions, (batch,) or (K, batch); None: asked of ``old``.
     """
 
     old: Any
@@ -73,6 +74,7 @@ class PolicyChange:
     state_weights: Tensor | None = None
     updated: tuple[int, ...] = ()
     parameter_change: Tensor | None = None
+    old_log_prob: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "old", self.old.detach())
@@ -111,7 +113,8 @@ class PolicyChange:
     @cached_property
     def _ratio(self) -> Tensor:
         actions = self.require("actions", "ratio()")
-        ratio: Tensor = (self.new.log_prob(actions) - self.old.log_prob(actions)).exp()
+        old = self.old.log_prob(actions) if self.old_log_prob is None else self.old_log_prob
+        ratio: Tensor = (self.new.log_prob(actions) - old).exp()
         return ratio
 
     @cached_property

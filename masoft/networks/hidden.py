@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from masoft.networks.written_out import pass_through
+
 
 class HiddenLayers(nn.Module):
     """Linear, activation, and so on; with LayerNorm on the inputs and after each activation where it is asked for.
@@ -35,6 +37,10 @@ class HiddenLayers(nn.Module):
         """(batch, n_inputs) to (batch, n_outputs)."""
         features: Tensor = self.layers(inputs)
         return features
+
+    def then(self, inputs: Tensor, last: nn.Linear) -> Tensor:
+        """The same and one linear layer more, (batch, n_inputs) to (batch, last.out_features), in one pass."""
+        return pass_through(inputs, [*self.layers, last])
 
 
 @dataclass(frozen=True)

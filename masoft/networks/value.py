@@ -58,10 +58,10 @@ class ValueBranch(nn.Module):
 
     def forward(self, inputs: Tensor, sequences: Sequences | None) -> tuple[Tensor, Tensor | None]:
         """Values (batch,) of inputs (batch, n_inputs), and what is remembered after each step, if anything is."""
-        features, remembered = self.body(inputs), None
-        if self.memory is not None:
-            assert sequences is not None
-            features, remembered = self.memory(features, sequences)
+        if self.memory is None:
+            return self.body.then(inputs, self.head).squeeze(-1), None
+        assert sequences is not None
+        features, remembered = self.memory(self.body(inputs), sequences)
         return self.head(features).squeeze(-1), remembered
 
 

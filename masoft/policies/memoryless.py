@@ -38,7 +38,6 @@ class MemorylessPolicy(JointPolicy, ABC):
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
 
-    @torch.inference_mode()
     def act(
         self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
     ) -> np.ndarray:
@@ -48,20 +47,19 @@ class MemorylessPolicy(JointPolicy, ABC):
             (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers.
         """
         masks = obs.get(ACTION_MASK) if self.team.has_masks else None
-        device = self.device
-        joint_mask = None if masks is None else torch.as_tensor(masks, device=device)
+        joint_mask = None if masks is None else torch.as_tensor(masks, device=self.device)
         if self._ensembles is None:
             is_plain = getattr(type(self).distribution, "asks_actor_alone", False)
             self._ensembles = ensembles(self.team, [*self.actors]) if is_plain else ()
-        parts: dict[int, Tensor] = {}
+        parts: dict[int, np.ndarray] = {}
         for some in self._ensembles:
-            policy: Choice = some.choice(obs, joint_mask, device)
-            parts.update(zip(some.members, policy.mode() if deterministic else policy.sample(generator), strict=True))
+            parts.update(zip(some.members, some.act(obs, joint_mask, deterministic, generator), strict=True))
         for i, name in enumerate(self.team.names):
             if i not in parts:
-                policy = self.distribution(i, torch.as_tensor(obs[name], device=device), joint_mask)
-                parts[i] = policy.mode() if deterministic else policy.sample(generator)
-        return torch.cat([parts[i].float() for i in range(len(parts))], dim=-1).cpu().numpy()
+                with torch.inference_mode():
+                    policy: Choice = self.distribution(i, torch.as_tensor(obs[name], device=self.device), joint_mask)
+                    parts[i] = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
+        return np.concatenate([parts[i] for i in range(len(parts))], axis=-1, dtype=np.float32, casting="unsafe")
 
     def predict(  # type: ignore[override]
         self,

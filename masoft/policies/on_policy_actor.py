@@ -69,10 +69,11 @@ class OnPolicyActor(nn.Module):
             mask: (steps * n, sum(nvec)) or None.
             sequences: only for actors with memory.
         """
-        features, remembered = self.body(self.encoder(observation)), None
-        if self.memory is not None:
-            assert sequences is not None
-            features, remembered = self.memory(features, sequences)
+        features = self.encoder(observation)
+        if self.memory is None:
+            return self.head.read(self.body.then(features, self.head.linear), mask), None
+        assert sequences is not None
+        features, remembered = self.memory(self.body(features), sequences)
         policy: PolicyRows = self.head(features, mask)
         return policy, remembered
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from masoft.functional.gaussian import DiagonalGaussian
+from masoft.functional.gaussian import DiagonalGaussian, draw_few
 from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, DeterministicHead, SquashedGaussianHead
 from masoft.networks.mlp import VectorEncoder
@@ -46,15 +46,39 @@ class Ensemble:
             heads = [actor.head for actor in actors if isinstance(actor.head, DiagonalGaussianHead)]
             self._deviations = StackedParameters(heads, recurse=False) if heads else None
 
-    def choice(self, obs: Mapping[str, np.ndarray], masks: Tensor | None, device: torch.device) -> Any:
+    def act(
+        self,
+        obs: Mapping[str, np.ndarray],
+        masks: Tensor | None,
+        deterministic: bool,
+        generator: torch.Generator | None,
+    ) -> np.ndarray:
+        """What the members do, (n_members, batch, size).
+
+        Args:
+            obs: team observations, arrays (batch, ...).
+            masks: the joint mask, (batch, mask_size), or None.
+            deterministic: each policy's mode rather than a draw.
+            generator: source of the draws.
+        """
+        if self._shared is None and self._deviations is not None:
+            mean = self._layers.of_few(self._seen(obs))
+            if mean is not None:
+                log_std = self._deviations.current()["log_std"].numpy()[:, None]
+                return mean if deterministic else draw_few(mean, log_std, generator)
+        with torch.inference_mode():
+            policy = self.choice(obs, masks)
+            actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
+        return actions
+
+    def choice(self, obs: Mapping[str, np.ndarray], masks: Tensor | None) -> Any:
         """The members' policies as one record, whose tensors are (n_members, batch, size).
 
         Args:
             obs: team observations, arrays (batch, ...).
             masks: the joint mask, (batch, mask_size), or None.
-            device: of the actors.
         """
-        seen = torch.as_tensor(np.array([obs[name] for name in self._names]), device=device).flatten(2)
+        seen = torch.as_tensor(self._seen(obs), device=self._head.linear.weight.device)
         seen = seen if seen.is_floating_point() else seen.float()
         mask = None
         if masks is not None and isinstance(self._head, CategoricalHead):
@@ -65,6 +89,11 @@ class Ensemble:
         if self._deviations is not None:
             return DiagonalGaussian(outputs, self._deviations.current()["log_std"].unsqueeze(1))
         return self._head.read(outputs, mask)
+
+    def _seen(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The members' observations, (n_members, batch, n_inputs)."""
+        seen = np.array([obs[name] for name in self._names])
+        return seen.reshape(*seen.shape[:2], -1)
 
 
 def ensembles(team: TeamSpec, actors: Sequence[nn.Module]) -> tuple[Ensemble, ...]:

@@ -25,11 +25,12 @@ def slopes(layers: list[nn.Module], inputs: Tensor, written_out: bool) -> tuple[
     return outputs, [inputs.grad, *(weight.grad for weight in weights)]
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
 @pytest.mark.parametrize("asks", ["weights", "inputs", "both", "some"])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("last", ["linear", "scalar"])
-def test_values_and_slopes(last: str, depth: int, asks: str) -> None:
-    layers = layers_of(last, depth)
+def test_values_and_slopes(last: str, depth: int, asks: str, activation: type[nn.Module]) -> None:
+    layers = layers_of(last, depth, activation)
     assert is_written_out(layers)
     if asks == "inputs":
         for layer in layers:
@@ -48,8 +49,31 @@ def test_values_and_slopes(last: str, depth: int, asks: str) -> None:
             torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
+@pytest.mark.parametrize("needs_inputs", [True, False])
+def test_second_slopes(activation: type[nn.Module], needs_inputs: bool) -> None:
+    layers = layers_of("linear", 2, activation)
+    names = [f"{k}.{name}" for k in (0, 2, 4) for name in ("weight", "bias")]
+    weights = [weight for layer in layers for weight in layer.parameters()]
+    inputs = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    inputs.requires_grad_(needs_inputs)
+
+    def outputs(inputs: Tensor, *weights: Tensor) -> Tensor:
+        twins = copy.deepcopy(layers)
+        for name, weight in zip(names, weights, strict=True):
+            k, which = name.split(".")
+            del twins[int(k)]._parameters[which]
+            setattr(twins[int(k)], which, weight)
+        return pass_through(inputs, twins).pow(2)
+
+    assert torch.autograd.gradcheck(outputs, (inputs, *weights))
+    assert torch.autograd.gradgradcheck(outputs, (inputs, *weights))
+
+
 def test_other_layers_take_autograd() -> None:
-    for layers in (layers_of("linear", activation=nn.Tanh), layers_of("linear")[:-1], layers_of("linear")[:1]):
+    mixed = layers_of("linear")
+    mixed[1] = nn.Tanh()
+    for layers in (layers_of("linear", activation=nn.ELU), mixed, layers_of("linear")[:-1], layers_of("linear")[:1]):
         assert not is_written_out(layers)
         inputs = torch.ones(5, 4, dtype=torch.float64)
         torch.testing.assert_close(pass_through(inputs, layers), nn.Sequential(*copy.deepcopy(layers))(inputs))

@@ -57,7 +57,7 @@ def check(model: Any) -> tuple[Ensemble, ...]:
     np.testing.assert_allclose(together, expected, atol=1e-6)
     masks = torch.as_tensor(obs[ACTION_MASK])
     for some in model.policy._ensembles:
-        choice = some.choice(obs, masks, torch.device("cpu"))
+        choice = some.choice(obs, masks)
         for k, i in enumerate(some.members):
             if isinstance(choice, Categoricals):
                 torch.testing.assert_close(choice.log_probs[k], single[i].log_probs, atol=1e-6, rtol=1e-6)
@@ -167,3 +167,16 @@ def test_a_policy_with_a_distribution_of_its_own_is_asked_agent_by_agent() -> No
 
     model = HASAC(Reversed, IdentityTeam(("box", "box")), policy_kwargs={"net_arch": [16]}, seed=0)
     assert check(model) == ()
+
+
+@pytest.mark.parametrize("n", [3, 5000])
+def test_few_and_many_rows_give_the_same(n: int) -> None:
+    model = model_of(HAPPO, ("box", "box"))
+    obs = {name: np.random.default_rng(1).normal(size=(n, 1)).astype(np.float32) for name in model.team.names}
+    obs = {agent.name: np.resize(obs[agent.name], (n, *agent.observation_shape)) for agent in model.team.agents}
+    drawn = model.policy.act(obs, False, torch.Generator().manual_seed(3))
+    (some,) = model.policy._ensembles
+    assert (some._layers.of_few(some._seen(obs)) is None) == (n == 5000)
+    with torch.inference_mode():
+        expected = some.choice(obs, None).sample(torch.Generator().manual_seed(3))
+    np.testing.assert_allclose(drawn, torch.cat([*expected], dim=-1), atol=1e-5)
