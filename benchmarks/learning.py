@@ -22,8 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import masoft
-from masoft.notation import strategy
-from masoft.presets import preset
+from masoft.presets import preset, strategy
 
 
 class Curve(BaseCallback):

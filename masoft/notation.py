@@ -48,22 +48,6 @@ def parse_part(text: str, known: Mapping[str, Callable[..., Any]]) -> Any:
     return _build(tree.body, text, known)
 
 
-def strategy(value: Any) -> Any:
-    """A value as constructors take it: text like ``Linear(0.001, 0.0)`` becomes that object of `masoft.mirror`.
-
-    Args:
-        value: anything; only text that looks like a call is touched.
-
-    Raises:
-        ConfigurationError: as `parse_part`.
-    """
-    if not isinstance(value, str) or not looks_like_part(value):
-        return value
-    import masoft.mirror  # here, since it imports torch, which listing presets does not need
-
-    return parse_part(value, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
-
-
 def _build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]]) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, text, known)

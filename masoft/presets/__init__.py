@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 
 from masoft.errors import ConfigurationError, explain, nearest
-from masoft.notation import strategy
+from masoft.notation import looks_like_part, parse_part
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -141,6 +141,22 @@ def _merge(file: dict[str, Any], name: str, variant: str) -> Preset:
         file["algorithm"], name, variant, **top,
         env_kwargs=env_kwargs, parameters=parameters, sources=sources, notes=tuple(notes),
     )  # fmt: skip
+
+
+def strategy(value: Any) -> Any:
+    """A value as constructors take it: text like ``Linear(0.001, 0.0)`` becomes that object of `masoft.mirror`.
+
+    Args:
+        value: anything; only text that looks like a call is touched.
+
+    Raises:
+        ConfigurationError: as `parse_part`.
+    """
+    if not isinstance(value, str) or not looks_like_part(value):
+        return value
+    import masoft.mirror  # here, since it imports torch, which listing presets does not need
+
+    return parse_part(value, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
 
 
 def _layers_of(file: dict[str, Any], name: str, variant: str) -> Iterator[dict[str, Any]]:
