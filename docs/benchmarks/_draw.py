@@ -34,6 +34,11 @@ LABELS = {
     "drift": "with a KL drift",
     "ball": "within a KL ball",
     "both": "with both",
+    "chosen": "HASAC's defaults",
+    "sb3": "one step, rate 3e-4",
+    "n1": "one step",
+    "n3": "three steps",
+    "lr3e-4": "rate 3e-4",
 }
 
 
@@ -103,6 +108,11 @@ GROUPS = {
         },
         {"hasac": "HASAC"},
     ),
+    "defaults": Group(
+        ("chosen", "sb3", "n1", "n3", "lr3e-4"),
+        {"defaults-halfcheetah": (CHEETAH, None), "defaults-spread": (SPREAD, -75.1)},
+        {},
+    ),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
@@ -128,6 +138,11 @@ STYLES = {
     "drift": ("#D55E00", "--"),
     "ball": ("#009E73", "-."),
     "both": ("#CC79A7", (0, (1, 1))),
+    "chosen": ("#0072B2", "-"),
+    "sb3": ("#000000", (0, (5, 1, 1, 1))),
+    "n1": ("#D55E00", "--"),
+    "n3": ("#009E73", "-."),
+    "lr3e-4": ("#CC79A7", (0, (1, 1))),
 }
 SEED_LINES = ("-", "--", "-.")
 
