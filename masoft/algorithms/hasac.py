@@ -38,7 +38,7 @@ class HASAC(SoftActorCritic):
         gradient_steps: updates a training; -1: one for each environment step since the last. The paper trains 50
             times every 50 vector steps, with 10 to 20 environments: ``train_freq=50, gradient_steps=50``.
         n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20); or a schedule of the remaining
-            progress, for example ``Linear(20, 1)``, rounded. Robots learn faster with 5, short dense tasks with 1.
+            progress, for example ``Linear(20, 1)``, rounded. HalfCheetah learned faster with 5, simple_spread with 1.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious.
         team_reward: ``"sum" | "mean" | "shared"``; ``"auto"``: what the environment declares, else the mean.
