@@ -91,15 +91,15 @@ class ActionSpec:
 
     @cached_property
     def low(self) -> np.ndarray:
-        """Lower bounds of a Box, flat, float32, shape (size,)."""
+        """Lower bounds of a Box, flat, float32, shape (size,); never below its own, which may be float64."""
         assert isinstance(self.space, spaces.Box)
-        return self.space.low.reshape(-1).astype(np.float32)
+        return _rounded_inwards(self.space.low, np.inf)
 
     @cached_property
     def high(self) -> np.ndarray:
-        """Upper bounds of a Box, flat, float32, shape (size,)."""
+        """Upper bounds of a Box, flat, float32, shape (size,); never above its own."""
         assert isinstance(self.space, spaces.Box)
-        return self.space.high.reshape(-1).astype(np.float32)
+        return _rounded_inwards(self.space.high, -np.inf)
 
     @cached_property
     def start(self) -> np.ndarray:
@@ -316,6 +316,14 @@ def make_team_spec(
         view = views.get(name) if views else None
         agents.append(AgentSpec(name, box, ActionSpec(action_space), view))
     return TeamSpec(tuple(agents), state_size, state_view or StateView(), has_masks, has_deaths)
+
+
+def _rounded_inwards(bounds: np.ndarray, inside: float) -> np.ndarray:
+    """Bounds as flat float32; one that rounding moved outside takes a step towards ``inside``, an infinity."""
+    exact = bounds.reshape(-1)
+    rounded: np.ndarray = exact.astype(np.float32)
+    is_outside = rounded < exact if inside > 0 else rounded > exact
+    return np.where(is_outside, np.nextafter(rounded, np.float32(inside)), rounded)
 
 
 def _slices(sizes: Sequence[int]) -> tuple[slice, ...]:

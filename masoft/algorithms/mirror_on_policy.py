@@ -25,7 +25,7 @@ from masoft.functional.soft import active_mean
 from masoft.functional.surrogate import clipped_square
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
-from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient, shorten_gradients
+from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
 from masoft.mirror.joint_clip import JointClipDrift
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
@@ -271,7 +271,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
                 self.policy.critic_optimizer.zero_grad()
                 (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
                 if self.max_grad_norm is not None:
-                    shorten_gradients(parameters, self.max_grad_norm)
+                    torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
                 self.policy.critic_optimizer.step()
                 self._metrics.add("value_loss", loss)
 

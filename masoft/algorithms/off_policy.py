@@ -135,13 +135,13 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         self._convert_train_freq()
 
     def _build_buffer(self) -> None:
-        n_steps, _ = (self._n_steps_at(progress) for progress in (1.0, 0.0))  # a bad end is better known now
+        self._n_steps_at(0.0)  # a bad end is better known now
         with fitting_into_memory("buffer_size", self.buffer_size):
             self.replay_buffer = TeamReplayBuffer(
                 self.buffer_size,
                 self.team,
                 n_envs=self.n_envs,
-                n_steps=n_steps,
+                n_steps=self._n_steps_at(1.0),
                 gamma=self.gamma,
                 device=self.device,
                 seed=self._buffer_seed,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from masoft.notation import looks_like_part
+from masoft.presets import strategy
 
 if TYPE_CHECKING:
     ValueType = click.ParamType[Any]
@@ -28,8 +29,6 @@ def parse_value(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if looks_like_part(text):
-        from masoft.presets import strategy
-
         return strategy(text)
     try:
         value = json.loads(text.replace("_", "") if text[:1].isdigit() else text)

@@ -7,7 +7,7 @@ it), ``change()`` gives the `PolicyChange` from the old policy to the one that t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -118,7 +118,7 @@ class GradientSteps(Improver):
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         if self.max_grad_norm is not None:
-            shorten_gradients(parameters, self.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
         optimizer.step()
         return value.detach()
 
@@ -252,22 +252,6 @@ def conjugate_gradient(
         direction = residual + (smaller / squared) * direction
         squared = smaller
     return solution
-
-
-@torch.no_grad()
-def shorten_gradients(parameters: Iterable[Tensor], longest: float) -> None:
-    """Scale the gradients of parameters down so that they are together no longer than ``longest``.
-
-    PyTorch's ``clip_grad_norm_`` without what it does around the arithmetic, and with its epsilon.
-
-    Args:
-        parameters: on one device; those without a gradient count nothing.
-        longest: Euclidean length > 0.
-    """
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if gradients:
-        length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        torch._foreach_mul_(gradients, (longest / (length + 1e-6)).clamp_(max=1.0))
 
 
 def _snapshot(parameters: Sequence[Tensor]) -> list[Tensor]:

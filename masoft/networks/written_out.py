@@ -47,13 +47,8 @@ def pass_through(inputs: Tensor | TaggedRows, layers: Iterable[nn.Module]) -> Te
         return outputs.squeeze(1) if type(layers[-1]) is ScalarLinear else outputs
     if isinstance(inputs, TaggedRows):
         inputs = inputs.written_out()
-    is_product = False
     for layer in layers:
-        if type(layer) is nn.Tanh and is_product and not torch.is_grad_enabled():
-            inputs = inputs.tanh_()
-        else:
-            inputs = linear(inputs, layer) if type(layer) is nn.Linear else layer.forward(inputs)
-        is_product = type(layer) is nn.Linear
+        inputs = linear(inputs, layer) if type(layer) is nn.Linear else layer.forward(inputs)
     return inputs
 
 

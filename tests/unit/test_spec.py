@@ -81,6 +81,15 @@ def test_box_actions_are_flat_with_their_bounds() -> None:
     assert action.low.tolist() == [-3.0] * 4 and action.high.tolist() == [2.0] * 4
 
 
+@pytest.mark.parametrize("bound", [0.1, 0.3, 0.7, 1.0])
+def test_float32_bounds_stay_inside_float64_ones(bound: float) -> None:
+    space = spaces.Box(-bound, bound, (2,), np.float64)  # float32 has a number just above 0.1 and just below 0.7
+    action = ActionSpec(space)
+    for extreme in (action.low, action.high):
+        assert extreme.dtype == np.float32 and space.contains(extreme.astype(np.float64))
+        np.testing.assert_allclose(np.abs(extreme), bound, rtol=2e-7)
+
+
 def test_float64_observations_are_declared_as_float32() -> None:
     spec = make_team_spec({"a": spaces.Box(-1.0, 1.0, (2,), np.float64)}, {"a": spaces.Discrete(2)})
     assert spec.agents[0].observation_space.dtype == np.float32

@@ -20,7 +20,7 @@ def add(buffer: TeamRolloutBuffer, obs: dict[str, Any], value: float) -> None:
 
 
 def test_a_copy_is_written_apart() -> None:
-    model = HAPPO(IdentityTeam(("box", "box")), n_steps=4, batch_size=None, seed=0, device="cpu")  # type: ignore[call-arg]
+    model = HAPPO(IdentityTeam(("box", "box")), n_steps=4, batch_size=None, seed=0, device="cpu")
     env = model.env
     assert env is not None
     obs: Any = env.reset()

@@ -29,7 +29,6 @@ from masoft.mirror import (
     WassersteinDrift,
 )
 from masoft.mirror import __dict__ as names
-from masoft.mirror.improver import shorten_gradients
 
 OLD = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
 NEW = torch.tensor([[0.25, 0.45, 0.3]], dtype=torch.float64)
@@ -199,17 +198,3 @@ def test_improvers_say_what_they_lack(task) -> None:  # type: ignore[no-untyped-
         GradientSteps().improve(parameters, loss, change, Everywhere())
     with pytest.raises(ConfigurationError, match="neighborhood must be one with a KL radius.*step_kl"):
         NaturalGradient().improve(parameters, loss, change, Everywhere())
-
-
-@pytest.mark.parametrize("longest", [0.5, 1e6])
-def test_gradients_are_shortened_as_pytorch_does(longest: float) -> None:
-    torch.manual_seed(0)
-    mine, theirs = ([torch.nn.Parameter(torch.zeros(shape)) for shape in ((3, 4), (5,), (2,))] for _ in range(2))
-    for one, other in zip(mine[:2], theirs[:2], strict=True):
-        one.grad = torch.randn_like(one)
-        other.grad = one.grad.clone()
-    shorten_gradients(mine, longest)
-    torch.nn.utils.clip_grad_norm_(theirs, longest)
-    for one, other in zip(mine[:2], theirs[:2], strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
-    assert mine[2].grad is None
