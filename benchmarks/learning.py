@@ -97,8 +97,8 @@ def main() -> None:
     algorithm = {name.lower(): name for name in masoft.__all__}[options.algo]
     env = masoft.make_vec(env_id, n_envs=n_envs, seed=options.seed, **env_kwargs)
     eval_env = masoft.make_vec(env_id, n_envs=options.eval_envs, seed=50_000 + options.seed, **env_kwargs)
-    params = {name: strategy(value) for name, value in params.items()}
-    model = getattr(masoft, algorithm)("MlpPolicy", env, seed=options.seed, device="cpu", **params)
+    params = {"policy": "MlpPolicy", **{name: strategy(value) for name, value in params.items()}}
+    model = getattr(masoft, algorithm)(env=env, seed=options.seed, device="cpu", **params)
     print(model, flush=True)
     model.learn(options.steps, callback=Curve(eval_env, options.out, options.every, options.episodes))
 
