@@ -31,13 +31,16 @@ class Timing:
     gemm_ms: float
 
 
-def measure(work: Callable[[], object], rounds: int = 20, repeats: int = 1) -> Timing:
+def measure(
+    work: Callable[[], object], rounds: int = 20, repeats: int = 1, apart: Callable[[], float] = lambda: 0.0
+) -> Timing:
     """Time a piece of work, and the yardstick before each round.
 
     Args:
         work: called ``repeats`` times a round.
         rounds: how many rounds; the first of all is left out.
         repeats: calls a round, more for quick work.
+        apart: a clock of seconds spent within the work that do not count.
     """
     left, right = torch.ones(GEMM_ROWS, GEMM_SIZE), torch.ones(GEMM_SIZE, GEMM_SIZE)
     seconds, yardsticks = [], []
@@ -46,10 +49,10 @@ def measure(work: Callable[[], object], rounds: int = 20, repeats: int = 1) -> T
         start = time.process_time()
         for _ in range(GEMM_REPEATS):
             torch.mm(left, right)
-        middle = time.process_time()
+        middle, apart_before = time.process_time(), apart()
         for _ in range(repeats):
             work()
         yardsticks.append((middle - start) / GEMM_REPEATS)
-        seconds.append((time.process_time() - middle) / repeats)
+        seconds.append((time.process_time() - middle - (apart() - apart_before)) / repeats)
     ratios = np.array(seconds) / np.maximum(np.array(yardsticks), 1e-6)
     return Timing(float(np.median(seconds)) * 1e3, float(np.median(ratios)), float(np.median(yardsticks)) * 1e3)
