@@ -52,6 +52,7 @@ class Group:
         names: label -> what the legend says, where that differs from `LABELS`.
         until: environment steps that are still drawn.
         wins: tasks whose share of won episodes is drawn and not the return.
+        columns: panels side by side.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +60,7 @@ class Group:
     names: dict[str, str]
     until: int = 10**9
     wins: tuple[str, ...] = ()
+    columns: int = 4
 
 
 SPREAD, CHEETAH = "simple_spread_v3, continuous", "HalfCheetah-2x3"
@@ -113,6 +115,22 @@ GROUPS = {
         {"defaults-halfcheetah": (CHEETAH, None), "defaults-spread": (SPREAD, -75.1)},
         {},
     ),
+    "particles": Group(
+        ("hasac", "hatd3", "happo", "mappo"),
+        {
+            "mpe-spread-continuous": (SPREAD, -75.1),
+            "mpe-reference-continuous": ("simple_reference_v3, continuous", None),
+            "mpe-speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", -73.9),
+            "mpe-spread-discrete": ("simple_spread_v3, discrete", -77.8),
+            "mpe-reference-discrete": ("simple_reference_v3, discrete", -56.6),
+            "mpe-speaker-listener-discrete": ("simple_speaker_listener_v4, discrete", -79.6),
+        },
+        {"hasac": "HASAC"},
+        columns=3,
+    ),
+    "million": Group(
+        ("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}
+    ),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
@@ -130,8 +148,8 @@ STYLES = {
     "harl": ("#000000", "--"),
     "hasac": ("#0072B2", "-"),
     "hasac-before": ("#56B4E9", "-."),
-    "happo": ("#0072B2", "-"),
-    "mappo": ("#D55E00", "--"),
+    "happo": ("#009E73", "-."),
+    "mappo": ("#CC79A7", (0, (1, 1))),
     "hatd3": ("#D55E00", "--"),
     "haddpg": ("#009E73", "-."),
     "masac": ("#D55E00", "--"),
@@ -188,7 +206,10 @@ def draw(task: str, curves: pd.DataFrame) -> Path:
 def draw_group(name: str, curves: pd.DataFrame) -> Path:
     """A panel a task: the mean over seeds, a band from the worst to the best seed, and random actions."""
     group = GROUPS[name]
-    figure, panels = plt.subplots(1, len(group.tasks), figsize=(max(3.1 * len(group.tasks), 7.0), 3.2))
+    columns = min(group.columns, len(group.tasks))
+    rows = -(-len(group.tasks) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(max(3.1 * columns, 7.0), 0.4 + 2.8 * rows), squeeze=False)
+    panels = grid.flatten()[: len(group.tasks)]
     for panel, (task, (title, random)) in zip(panels, group.tasks.items(), strict=True):
         for label in group.labels:
             runs = curves[
@@ -212,8 +233,9 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
         panel.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="lower center", ncols=4, frameon=False)
     what = "of the mode actions" if group.wins else "mean return of the mode actions"
-    panels[0].set_ylabel(what, fontsize=8)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    for panel in grid[:, 0]:
+        panel.set_ylabel(what, fontsize=8)
+    figure.tight_layout(rect=(0, 0.08 / rows, 1, 1))
     out = HERE / "pictures" / f"{name}.png"
     figure.savefig(out, dpi=130)
     plt.close(figure)
