@@ -1,7 +1,8 @@
-"""Print the speed table of the learner, or draw how its cost grows.
+"""Print the speed table of the learner, or measure how its cost grows.
 
 Run: ``python -m benchmarks`` for all rows, ``python -m benchmarks update replay`` for some,
-``python -m benchmarks growth`` for the picture. One torch thread. Nothing is asserted: compare the GEMM columns.
+``python -m benchmarks growth`` for the data of the picture of growing costs. One torch thread. Nothing is asserted:
+compare the GEMM columns.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ PARTS = {
     "loop": loop.rows,
     "memory": memory.rows,
 }
-PICTURE = Path("docs/benchmarks/pictures/growth.png")
+GROWTH = Path("docs/benchmarks/data/growth.csv")
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {[*PARTS, 'growth']}; default: all but growth")
-    parser.add_argument("--picture", type=Path, default=PICTURE, help=f"where growth draws; default {PICTURE}")
+    parser.add_argument("--out", type=Path, default=GROWTH, help=f"what growth writes; default {GROWTH}")
     given = parser.parse_args()
     unknown = set(given.parts) - {*PARTS, "growth"}
     if unknown:
@@ -47,7 +48,7 @@ def main() -> None:
             for row in PARTS[part]():
                 print("| " + " | ".join(row) + " |", flush=True)
     if "growth" in wanted:
-        growth.draw(given.picture)
+        growth.measure_all(given.out)
 
 
 def processor() -> str:

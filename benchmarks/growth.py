@@ -1,7 +1,8 @@
-"""A picture of how the cost of an update grows with team, batch and state, and that of a draw with the fill."""
+"""How the cost of an update grows with team, batch and state, and that of a draw with the fill."""
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,21 +29,13 @@ def cost(what: str, value: int) -> float:
     return time_sample(value).gemms
 
 
-def draw(path: Path) -> None:
-    """Measure all sweeps and write the picture."""
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, len(SWEEPS), figsize=(14, 3.2), layout="constrained")
-    for axis, (what, values) in zip(axes, SWEEPS.items(), strict=True):
-        found = [cost(what, value) for value in values]
-        print(f"{what}: " + ", ".join(f"{v:,}: {c:.1f}" for v, c in zip(values, found, strict=True)), flush=True)
-        axis.plot(values, found, marker="o")
-        axis.set(xlabel=what, ylim=(0, None))
-        if what == "transitions stored":
-            axis.set_xscale("log")
-    axes[0].set_ylabel("GEMMs an update")
-    axes[-1].set_ylabel("GEMMs a draw")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    print(f"written: {path}")
+def measure_all(path: Path) -> None:
+    """Measure all sweeps and write them as a CSV, which ``docs/benchmarks/_draw.py`` draws."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["what", "value", "gemms"])
+        for what, values in SWEEPS.items():
+            for value in values:
+                gemms = cost(what, value)
+                writer.writerow([what, value, f"{gemms:.1f}"])
+                print(f"{what} {value:,}: {gemms:.1f} GEMMs", flush=True)

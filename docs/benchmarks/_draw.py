@@ -1,18 +1,23 @@
-"""Redraw every learning-curve picture of these pages from the tidy data: ``python docs/benchmarks/_draw.py``.
+"""Redraw every picture of these pages from the tidy data: ``python docs/benchmarks/_draw.py``.
 
-Data files are named ``<task>_<label>_seed<k>.csv`` with the columns that ``benchmarks/learning.py`` writes.
+Curves are in files named ``<task>_<label>_seed<k>.csv`` with the columns that ``benchmarks/learning.py`` writes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+
+from masoft.envs.adapters.matrix import BIASED_START, MAXENT_PAYOFF
+from masoft.tabular import MarkovGame, haspi
 
 HERE = Path(__file__).parent
 STEPS, SECONDS = "env_steps", "cpu_s"
@@ -39,6 +44,9 @@ LABELS = {
     "n1": "one step",
     "n3": "three steps",
     "lr3e-4": "rate 3e-4",
+    **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in ("0.02", "0.2", "1", "5", "10", "15", "20")},
+    "auto": "learned temperature",
+    "happo-soft": "HAPPO, temperature 10",
 }
 
 
@@ -128,15 +136,19 @@ GROUPS = {
         {"hasac": "HASAC"},
         columns=3,
     ),
-    "million": Group(
-        ("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}
-    ),
+    "million": Group(("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
         {"hasac": "HASAC"},
     ),
 }
+# The paper's matrix game: title of each panel, then whose payoffs are drawn.
+GAME = {
+    "game-methods": ("four methods", ("hasac", "happo-soft", "happo", "mappo")),
+    "game-temperatures": ("HASAC", ("alpha1", "alpha5", "alpha10", "alpha15", "alpha20")),
+}
+GAME_NAMES = {"hasac": "HASAC, temperature 10"}
 # One line a seed: title of each panel, then horizontal lines: what random actions and a script get.
 SIMULATORS = {
     "door-open-outward": ("dexhands/ShadowHandDoorOpenOutward", {"random actions": 20.5, "scripted hands": 160.0}),
@@ -161,6 +173,15 @@ STYLES = {
     "n1": ("#D55E00", "--"),
     "n3": ("#009E73", "-."),
     "lr3e-4": ("#CC79A7", (0, (1, 1))),
+    "happo-soft": ("#D55E00", "--"),
+    "alpha1": ("#D55E00", "--"),
+    "alpha5": ("#0072B2", "-"),
+    "alpha10": ("#009E73", "-."),
+    "alpha15": ("#000000", (0, (5, 1, 1, 1))),
+    "alpha20": ("#CC79A7", (0, (1, 1))),
+    "auto": ("#0072B2", "-"),
+    "alpha0.02": ("#D55E00", "--"),
+    "alpha0.2": ("#009E73", "-."),
 }
 SEED_LINES = ("-", "--", "-.")
 
@@ -196,11 +217,7 @@ def draw(task: str, curves: pd.DataFrame) -> Path:
     panels[0, 0].set_ylabel("mean return of the mode actions")
     figure.suptitle(title)
     figure.tight_layout()
-    out = HERE / "pictures" / f"{task}.png"
-    out.parent.mkdir(exist_ok=True)
-    figure.savefig(out, dpi=130)
-    plt.close(figure)
-    return out
+    return save(figure, task)
 
 
 def draw_group(name: str, curves: pd.DataFrame) -> Path:
@@ -216,11 +233,7 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
                 (curves["task"] == task) & (curves["label"] == label) & (curves["env_steps"] <= group.until + 20)
             ]
             column = "eval_success" if task in group.wins else "eval_return_mean"
-            points = runs.groupby("env_steps")[column].agg(["mean", "min", "max"])
-            colour, line = STYLES[label]
-            steps = points.index / 1000
-            panel.plot(steps, points["mean"], color=colour, linestyle=line, label=group.names.get(label, LABELS[label]))
-            panel.fill_between(steps, points["min"], points["max"], color=colour, alpha=0.15, linewidth=0)
+            plot_band(panel, runs, column, label, group.names.get(label, LABELS[label]))
         if random is not None:
             panel.axhline(random, color="#000000", linestyle=":", label="random actions")
         if task in group.wins:
@@ -236,7 +249,76 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
     for panel in grid[:, 0]:
         panel.set_ylabel(what, fontsize=8)
     figure.tight_layout(rect=(0, 0.08 / rows, 1, 1))
+    return save(figure, name)
+
+
+def plot_band(panel: Any, runs: pd.DataFrame, column: str, label: str, name: str) -> None:
+    """The mean over seeds, and a band from the worst to the best."""
+    points = runs.groupby("env_steps")[column].agg(["mean", "min", "max"])
+    colour, line = STYLES[label]
+    steps = points.index / 1000
+    panel.plot(steps, points["mean"], color=colour, linestyle=line, label=name)
+    panel.fill_between(steps, points["min"], points["max"], color=colour, alpha=0.15, linewidth=0)
+
+
+def draw_game(curves: pd.DataFrame) -> Path:
+    """Payoffs while learning the paper's matrix game: methods on the left, temperatures on the right."""
+    figure, panels = plt.subplots(1, len(GAME), figsize=(8.4, 3.2), sharey=True)
+    for panel, (task, (title, labels)) in zip(panels, GAME.items(), strict=True):
+        for label in labels:
+            runs = curves[(curves["task"] == task) & (curves["label"] == label)]
+            plot_band(panel, runs, "eval_return_mean", label, GAME_NAMES.get(label, LABELS[label]))
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("thousand games", fontsize=8)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=7)
+    panels[0].set_ylabel("payoff of the games played", fontsize=8)
+    figure.tight_layout()
+    return save(figure, "game")
+
+
+def draw_equilibria() -> Path:
+    """Joint policies of the paper's matrix game over temperatures: exact, and learned (the mean over seeds)."""
+    ends = pd.read_csv(HERE / "data" / "game-policies.csv")
+    start, actions = np.array([BIASED_START]), ["p_A", "p_B", "p_C"]
+    temperatures = sorted(ends["ent_coef"].unique())
+    figure, panels = plt.subplots(2, len(temperatures), figsize=(11, 4.6), layout="constrained")
+    for column, ent_coef in zip(panels.T, temperatures, strict=True):
+        end = haspi(MarkovGame.matrix(MAXENT_PAYOFF), ent_coef=ent_coef, policies=[start, start])
+        runs = ends[ends["ent_coef"] == ent_coef]
+        one, two = (runs[runs["agent"] == agent][actions].to_numpy() for agent in (0, 1))
+        tables = {
+            "exact": np.outer(end.policies[0][0], end.policies[1][0]),
+            "learned": np.mean([np.outer(p, q) for p, q in zip(one, two, strict=True)], axis=0),
+        }
+        for panel, (name, table) in zip(column, tables.items(), strict=True):
+            image = panel.imshow(table, vmin=0, vmax=1, cmap="cividis")
+            panel.set(xticks=range(3), yticks=range(3), xticklabels="ABC", yticklabels="ABC")
+            panel.set_title(f"{name}, alpha = {ent_coef:g}", fontsize=9)
+            for (row, col), value in np.ndenumerate(table):
+                panel.text(col, row, f"{value:.2f}", ha="center", va="center", color="w" if value < 0.5 else "k")
+    figure.colorbar(image, ax=panels, label="joint probability")
+    return save(figure, "temperatures")
+
+
+def draw_growth() -> Path:
+    """GEMMs of an update, and of a draw, as one thing grows."""
+    costs = pd.read_csv(HERE / "data" / "growth.csv")
+    sweeps = list(costs.groupby("what", sort=False))
+    figure, panels = plt.subplots(1, len(sweeps), figsize=(14, 3.2), layout="constrained")
+    for panel, (what, sweep) in zip(panels, sweeps, strict=True):
+        panel.plot(sweep["value"], sweep["gemms"], marker="o")
+        is_draw = what == "transitions stored"
+        scale, unit = ("log", "GEMMs a draw") if is_draw else ("linear", "GEMMs an update")
+        panel.set(xlabel=what, ylabel=unit, xscale=scale, ylim=(0, None))
+    return save(figure, "growth")
+
+
+def save(figure: Any, name: str) -> Path:
+    """Write a picture."""
     out = HERE / "pictures" / f"{name}.png"
+    out.parent.mkdir(exist_ok=True)
     figure.savefig(out, dpi=130)
     plt.close(figure)
     return out
@@ -258,17 +340,14 @@ def draw_simulators(curves: pd.DataFrame) -> Path:
         panel.legend(fontsize=7)
     panels[0].set_ylabel("mean return of the mode actions", fontsize=8)
     figure.tight_layout()
-    out = HERE / "pictures" / "hands_and_aircraft.png"
-    figure.savefig(out, dpi=130)
-    plt.close(figure)
-    return out
+    return save(figure, "hands_and_aircraft")
 
 
 if __name__ == "__main__":
     table = load()
     for name in BESIDE_REFERENCE:
         print(draw(name, table[table["task"] == name]))
-    print(draw_simulators(table))
+    print(draw_simulators(table), draw_game(table), draw_equilibria(), draw_growth(), sep="\n")
     for name, group in GROUPS.items():
         if set(group.tasks) <= set(table["task"]):  # not every one has been run yet
             print(draw_group(name, table))
