@@ -14,7 +14,6 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
 from masoft.algorithms.choices import check_enumerable
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import Attributes, StatePart
@@ -23,6 +22,7 @@ from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.soft import active_mean, soft_target
+from masoft.networks.targets import follow
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.recurrent import Memories
 from masoft.policies.value import MlpValuePolicy, RnnValuePolicy, ValueTeamPolicy
@@ -116,7 +116,6 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self._metrics = Metrics()
         self._memories: Memories = ()
         self._starts = np.ones(self.n_envs, bool)
 
@@ -134,8 +133,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Fit the mixture of chosen utilities to its one-step target, then move the targets."""
-        self.policy.set_training_mode(True)
-        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+        self._prepare_training()
         if self._episodes is not None and self._episodes.n_episodes() == 0:
             return
         for _ in range(gradient_steps):
@@ -144,10 +142,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
                 self._update_targets()
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/learning_rate", self.learning_rate_of("critic"))
-        self.logger.record("rollout/exploration_rate", self.exploration_rate)
-        self._metrics.record(self.logger)
+        self._finish_training()
 
     def _draw(self, batch_size: int) -> tuple[TeamBatch, int, Tensor | None]:
         """Transitions, or whole episodes where agents have a memory: how many of these, and which rows are steps."""
@@ -186,11 +181,12 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target networks; a copy where ``tau`` is 1."""
-        pairs = ((self.policy.actors, self.policy.actors_target), (self.policy.mixer, self.policy.mixer_target))
-        for source, target in pairs:
-            weights = [weight.detach() for weight in source.parameters()]
-            if weights:
-                torch._foreach_lerp_(list(target.parameters()), weights, self.tau)
+        follow(self.policy.actors_target, self.policy.actors, self.tau)
+        follow(self.policy.mixer_target, self.policy.mixer, self.tau)
+
+    def _finish_training(self) -> None:
+        self.logger.record("rollout/exploration_rate", self.exploration_rate)
+        super()._finish_training()
 
     @property
     def exploration_rate(self) -> float:

@@ -12,16 +12,16 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from masoft.algorithms.choices import exact_choices
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.distributions import Categoricals
 from masoft.functional.soft import active_mean, soft_target
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critics import FrozenCritic
+from masoft.networks.targets import follow
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
 from masoft.spec import ACTION_MASK
@@ -114,7 +114,6 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
-        self._metrics = Metrics()
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Critics at each step; at every ``policy_delay``-th one agent after the other, then the targets."""
@@ -147,16 +146,6 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         next_q = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1)).amin(dim=0)
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
 
-    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all critics on the mean squared Bellman residual."""
-        values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
-        loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()
-        self.policy.critic_optimizer.step()
-        self._metrics.add("critic_loss", loss)
-        self._metrics.add("q_value", values.mean())
-
     @torch.no_grad()
     def _current_action(self, i: int, batch: TeamBatch) -> Tensor:
         """What agent i's actor does at the batch's observations, as the critic sees it."""
@@ -182,26 +171,11 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target critic and the target actors."""
-        for source, target in (
-            (self.policy.critic, self.policy.critic_target),
-            (self.policy.actors, self.policy.actors_target),
-        ):
-            weights = [weight.detach() for weight in source.parameters()]
-            torch._foreach_lerp_(list(target.parameters()), weights, self.tau)
+        super()._update_targets()
+        follow(self.policy.actors_target, self.policy.actors, self.tau)
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""
         actions = self.policy.act(obs, deterministic=False, generator=self.generator)
         noise, epsilon = self.exploration_noise, self.exploration_epsilon
         return noisy_actions(self.team, actions, noise, epsilon, obs.get(ACTION_MASK), self.cpu_generator)
-
-    def _prepare_training(self) -> None:
-        self.policy.set_training_mode(True)
-        for optimizer in self.policy.actor_optimizers:
-            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
-        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
-
-    def _finish_training(self) -> None:
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
-        self._metrics.record(self.logger)

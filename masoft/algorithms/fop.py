@@ -10,7 +10,6 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
 from masoft.algorithms.choices import check_enumerable
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.team import LearningRate, Schedule
@@ -20,6 +19,7 @@ from masoft.functional.actions import encode_joint_action
 from masoft.functional.distributions import Categoricals, Distribution
 from masoft.functional.soft import active_mean, expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.mirror.temperature import AutoTemperature, make_temperature
+from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.factored import FactoredPolicy
 from masoft.validation import Instance, Pattern, Real
@@ -125,7 +125,6 @@ class FOP(OffPolicyTeamAlgorithm):
     def _setup_model(self) -> None:
         super()._setup_model()
         self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
-        self._metrics = Metrics()
 
     def state_parts(self) -> dict[str, StatePart]:
         """The networks, their optimisers and the temperatures."""
@@ -144,7 +143,8 @@ class FOP(OffPolicyTeamAlgorithm):
             log_probs = torch.stack([self._improve(i, batch) for i in range(self.team.n_agents)])
             self._fit_temperatures(log_probs)
             self._update_targets()
-        self._finish_training(gradient_steps)
+            self._n_updates += 1
+        self._finish_training()
 
     @torch.no_grad()
     def _critic_target(self, batch: TeamBatch) -> Tensor:
@@ -219,14 +219,8 @@ class FOP(OffPolicyTeamAlgorithm):
                 soft.append(utility(observation, draw) + ent_coef * entropy)
         return utility(observation, action), torch.stack(soft).mean(0)
 
-    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all utilities and mixers on the mean squared Bellman residual."""
-        values = self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
-        loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.policy.critic_optimizer.step()
-        self._metrics.add("critic_loss", loss)
+    def _critic_values(self, batch: TeamBatch) -> Tensor:
+        return self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
 
     def _improve(self, i: int, batch: TeamBatch) -> Tensor:
         """A step of agent i on ``alpha_i log pi_i - Q_i``; returns its mean log-probability."""
@@ -258,21 +252,5 @@ class FOP(OffPolicyTeamAlgorithm):
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target utilities and mixers."""
-        for source, target in (
-            (self.policy.utilities, self.policy.utilities_target),
-            (self.policy.mixers, self.policy.mixers_target),
-        ):
-            weights = [weight.detach() for weight in source.parameters()]
-            torch._foreach_lerp_(list(target.parameters()), weights, self.tau)
-
-    def _prepare_training(self) -> None:
-        self.policy.set_training_mode(True)
-        for optimizer in self.policy.actor_optimizers:
-            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
-        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
-
-    def _finish_training(self, gradient_steps: int) -> None:
-        self._n_updates += gradient_steps
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
-        self._metrics.record(self.logger)
+        follow(self.policy.utilities_target, self.policy.utilities, self.tau)
+        follow(self.policy.mixers_target, self.policy.mixers, self.tau)

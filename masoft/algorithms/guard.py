@@ -20,7 +20,8 @@ MOST_SKIPPED = 100
 class GradientGuard:
     """Looks at all gradients of all optimisers right before they are used.
 
-    With ``on_nan="raise"`` a bad one raises; with ``"skip"`` that optimiser's step is left out and counted.
+    With ``on_nan="raise"`` a bad one raises; with ``"skip"`` that optimiser's step is left out and counted. A GPU would
+    have to be waited for: there the optimiser leaves a bad step out by itself, and `settle` raises or counts later.
 
     Args:
         model: the algorithm.
@@ -34,12 +35,30 @@ class GradientGuard:
         self._in_a_row = dict.fromkeys(self._owners, 0)
         optimizers = {name: part for name, part in parts.items() if isinstance(part, Optimizer)}
         self._keys = {id(optimizer): name for name, optimizer in optimizers.items()}
-        self._handles = [optimizer.register_step_pre_hook(self._check) for optimizer in optimizers.values()]
+        self._optimizers = list(optimizers.values())
+        self._handles = [optimizer.register_step_pre_hook(self._check) for optimizer in self._optimizers]
+        self._unread: list[tuple[str, int, Tensor]] = []
 
     def remove(self) -> None:
         """Look no more."""
         for handle in self._handles:
             handle.remove()
+        for optimizer in self._optimizers:
+            vars(optimizer).pop("found_inf", None)
+
+    def settle(self) -> None:
+        """Read what a device has found since the last call, after it has finished.
+
+        Raises:
+            NumericalFault: a step was left out, and ``on_nan`` is ``"raise"`` or it was one too many in a row.
+        """
+        unread, self._unread = self._unread, []
+        found = torch.stack([is_bad for _, _, is_bad in unread]).tolist() if unread else []
+        for (key, update, _), is_bad in zip(unread, found, strict=True):
+            if is_bad:
+                self._meet(key, update)
+            else:
+                self._in_a_row[key] = 0
 
     def _check(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -47,6 +66,11 @@ class GradientGuard:
             return
         grads: list[Tensor] = [p.grad for p in parameters]
         key = self._keys[id(optimizer)]
+        if optimizer.defaults.get("fused") and not is_at_hand(grads[0]):
+            largest = torch.stack(torch._foreach_norm(grads, math.inf)).amax()
+            optimizer.found_inf = (~largest.isfinite()).float()  # type: ignore[attr-defined]
+            self._unread.append((key, self._model._n_updates, optimizer.found_inf))  # type: ignore[attr-defined]
+            return
         # One number for all; a finite gradient can overflow it, so what looks bad is looked at closely.
         if math.isfinite(float(torch.stack(torch._foreach_norm(grads)).sum())):
             self._in_a_row[key] = 0
@@ -54,25 +78,33 @@ class GradientGuard:
         bad = next((p for p in parameters if not bool(p.grad.isfinite().all())), None)
         if bad is None:
             return
-        self._in_a_row[key] += 1
-        if self._model.on_nan == "raise" or self._in_a_row[key] > MOST_SKIPPED:
-            raise self._fault(key, bad)
+        self._meet(key, self._model._n_updates, bad)
         for parameter in parameters:
             parameter.grad = None
+
+    def _meet(self, key: str, update: int, bad: nn.Parameter | None = None) -> None:
+        """Raise because of a bad gradient, or count it."""
+        self._in_a_row[key] += 1
+        if self._model.on_nan == "raise" or self._in_a_row[key] > MOST_SKIPPED:
+            raise self._fault(key, update, bad)
         self._model.n_skipped += 1
         self._model.logger.record("train/skipped_steps", self._model.n_skipped)
 
-    def _fault(self, key: str, parameter: Tensor) -> NumericalFault:
-        assert parameter.grad is not None
-        name = self._names.get(id(parameter), key)
-        wrong = int((~parameter.grad.isfinite()).sum())
-        model = self._model
-        which = f"The gradient of {name}{self._owners[key]} at step {model.num_timesteps}, update {model._n_updates}"
-        got = f"NaN or infinity in {wrong} of {parameter.grad.numel()} entries"
+    def _fault(self, key: str, update: int, bad: nn.Parameter | None) -> NumericalFault:
+        name, got = key, "NaN or infinity"
+        if bad is not None and bad.grad is not None:
+            name = self._names.get(id(bad), key)
+            got += f" in {int((~bad.grad.isfinite()).sum())} of {bad.grad.numel()} entries"
+        which = f"The gradient of {name}{self._owners[key]} at step {self._model.num_timesteps}, update {update}"
         if self._in_a_row[key] > 1:
             got += f", {self._in_a_row[key]} times in a row"
         cure = "The weights are as they were. Lower the learning rate, normalise the rewards, or set on_nan='skip'."
         return NumericalFault(explain(which, "finite", got, cure))
+
+
+def is_at_hand(values: Tensor) -> bool:
+    """Whether looking at numbers costs no wait for another device."""
+    return values.is_cpu
 
 
 def _parameter_names(parts: Mapping[str, StatePart]) -> dict[int, str]:

@@ -12,12 +12,11 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from masoft.algorithms.choices import check_enumerable, exact_choices
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critics import FrozenCritic
@@ -134,7 +133,6 @@ class HAD3QN(OffPolicyTeamAlgorithm):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._choices = exact_choices(self.team, "exact", self.device)
-        self._metrics = Metrics()
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """The joint critic first, then one agent's values after the other, then the target critic."""
@@ -149,7 +147,8 @@ class HAD3QN(OffPolicyTeamAlgorithm):
                 if self.order.sequential:
                     critic.replace(self.team.encoded_slices[i], self._greedy(i, batch.observations[i], batch.masks))
             self._update_targets()
-        self._finish_training(gradient_steps)
+            self._n_updates += 1
+        self._finish_training()
 
     @torch.no_grad()
     def _critic_target(self, batch: TeamBatch) -> Tensor:
@@ -157,16 +156,6 @@ class HAD3QN(OffPolicyTeamAlgorithm):
         chosen = [self._greedy(i, batch.next_observations[i], batch.next_masks) for i in range(self.team.n_agents)]
         next_q = self.policy.critic_target(batch.next_state, torch.cat(chosen, dim=-1)).amin(dim=0)
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
-
-    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all critics on the mean squared Bellman residual."""
-        values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
-        loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()
-        self.policy.critic_optimizer.step()
-        self._metrics.add("critic_loss", loss)
-        self._metrics.add("q_value", values.mean())
 
     @torch.no_grad()
     def _greedy(self, i: int, observation: Tensor, masks: Tensor | None) -> Tensor:
@@ -189,11 +178,6 @@ class HAD3QN(OffPolicyTeamAlgorithm):
         optimizer.step()
         self._metrics.add("actor_loss", loss)
 
-    def _update_targets(self) -> None:
-        """Polyak averaging of the target critic."""
-        weights = [weight.detach() for weight in self.policy.critic.parameters()]
-        torch._foreach_lerp_(list(self.policy.critic_target.parameters()), weights, self.tau)
-
     @property
     def exploration_rate(self) -> float:
         """Probability that an agent acts uniformly, at the present progress."""
@@ -205,15 +189,6 @@ class HAD3QN(OffPolicyTeamAlgorithm):
         actions = self.policy.act(obs, deterministic=True)
         return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
 
-    def _prepare_training(self) -> None:
-        self.policy.set_training_mode(True)
-        for optimizer in self.policy.actor_optimizers:
-            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
-        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
-
-    def _finish_training(self, gradient_steps: int) -> None:
-        self._n_updates += gradient_steps
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
+    def _finish_training(self) -> None:
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
-        self._metrics.record(self.logger)
+        super()._finish_training()

@@ -308,6 +308,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
 
     def _finish_training(self) -> None:
         """Count, check and log."""
+        self._settle_gradients()
         self._n_updates += self.n_epochs
         for name in ("policy_loss", "value_loss"):
             value = float(self._metrics.mean(name))

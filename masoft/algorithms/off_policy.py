@@ -12,15 +12,17 @@ import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
+from torch import Tensor
 
 from masoft.algorithms.estimator import Estimator
+from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import to_environment
+from masoft.functional.actions import encode_joint_action, to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
@@ -126,6 +128,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
             self._setup_model()
 
     def _setup_model(self) -> None:
+        self._metrics = Metrics()
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self._buffer_seed = self._draw_seed()
@@ -202,6 +205,40 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
     @abstractmethod
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do ``gradient_steps`` updates on minibatches of ``batch_size`` transitions."""
+
+    def _prepare_training(self) -> None:
+        """What stays the same over the updates of one call of ``train``."""
+        self.policy.set_training_mode(True)
+        if "actor" in self.learning_rate_parts:
+            for optimizer in self.policy.actor_optimizers:
+                optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
+        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
+
+    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
+        """One step of all critics on the mean squared Bellman residual."""
+        values = self._critic_values(batch)
+        loss = (values - target).square().mean(dim=1).sum()
+        self.policy.critic_optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.policy.critic_optimizer.step()
+        self._metrics.add("critic_loss", loss)
+        self._metrics.add("q_value", values.mean())
+
+    def _critic_values(self, batch: TeamBatch) -> Tensor:
+        """Every critic's value of what was done, (n_critics, batch)."""
+        values: Tensor = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
+        return values
+
+    def _update_targets(self) -> None:
+        """Polyak averaging of the target critic."""
+        self.policy.critic_target.follow(self.policy.critic, self.tau)
+
+    def _finish_training(self) -> None:
+        """Log what one call of ``train`` did."""
+        self._settle_gradients()
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/learning_rate", self.learning_rate_of(self.learning_rate_parts[0]))
+        self._metrics.record(self.logger)
 
     def sample_batch(self, batch_size: int) -> TeamBatch:
         """A minibatch, normalised where the environments are wrapped in ``VecNormalize``."""

@@ -167,6 +167,11 @@ class SavedAlgorithm(BaseAlgorithm):
         """Environment steps that the last call of ``learn`` has not taken yet."""
         return max(self._total_timesteps - self.num_timesteps, 0)
 
+    def _settle_gradients(self) -> None:
+        """Hear of bad gradients that a GPU has met since the last call."""
+        if self._guard is not None:
+            self._guard.settle()
+
     def _setup_learn(
         self,
         total_timesteps: int,

@@ -12,13 +12,12 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from masoft.algorithms.choices import exact_choices
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.distributions import Categoricals, Distribution
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.mirror.change import PolicyChange
@@ -131,7 +130,6 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         self._improver = GradientSteps(self.mini_epochs)
         is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
         self._reference = None if is_free else ReferencePolicies(self.policy, self.reference)
-        self._metrics = Metrics()
         self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
         self._check_drift_can_run()
 
@@ -171,7 +169,8 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
                     critic.replace(self.team.encoded_slices[i], self._redraw(i, batch))
             self._fit_temperatures(log_probs)
             self._update_targets()
-        self._finish_training(gradient_steps)
+            self._n_updates += 1
+        self._finish_training()
 
     def sample_batch(self, batch_size: int) -> TeamBatch:
         """A minibatch; what all agents see alike is in it once."""
@@ -196,15 +195,6 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         next_q = next_values.amin(dim=0) if self.q_target == "min" else next_values.mean(dim=0)
         joint_ent_coef = self._ent_coefs[-1]
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, joint_ent_coef * bonus)
-
-    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all critics on the mean squared Bellman residual."""
-        values = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
-        loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()
-        self.policy.critic_optimizer.step()
-        self._metrics.add("critic_loss", loss)
 
     def _draw_action(self, i: int, batch: TeamBatch) -> Draw:
         """Agent i's policy and a differentiable action at the batch's observations."""
@@ -282,10 +272,6 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         needs = improvements if self.order.needs_improvements else None
         return self.order.walk(self.team.n_agents, self.cpu_generator, needs)
 
-    def _update_targets(self) -> None:
-        """Polyak averaging of the target critic."""
-        self.policy.critic_target.follow(self.policy.critic, self.tau)
-
     def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
         """Agent i's reference at the batch's observations; None where neither drift nor neighborhood looks at it."""
         if self._reference is None:
@@ -301,23 +287,10 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         self._metrics.add("entropy", -joint[0])
         self._metrics.add("ent_coef", self._ent_coefs[-1])
 
-    def _prepare_training(self) -> None:
-        """What stays the same over the updates of one call of ``train``."""
-        self.policy.set_training_mode(True)
-        for optimizer in self.policy.actor_optimizers:
-            optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
-        self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
-
     def _begin_update(self) -> None:
         self._ent_coefs = self.temperature.current()
         if self._reference is not None:
             self._reference.follow()
-
-    def _finish_training(self, gradient_steps: int) -> None:
-        self._n_updates += gradient_steps
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/learning_rate", self.learning_rate_of("actor"))
-        self._metrics.record(self.logger)
 
 
 def _mean(log_prob: Tensor, batch: TeamBatch, i: int) -> Tensor:

@@ -16,6 +16,7 @@ from masoft.functional.fixed import FixedAction
 from masoft.networks.critics import JointCritic
 from masoft.networks.heads import CategoricalHead, DeterministicHead
 from masoft.networks.mlp import make_encoder, mlp
+from masoft.networks.optimizer import FusedAdam
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
@@ -89,7 +90,7 @@ class DeterministicPolicy(MemorylessPolicy):
         layer_norm: bool = True,
         n_critics: int = 2,
         share_parameters: bool = False,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space, squash_output=True)

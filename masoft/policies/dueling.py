@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critics import JointCritic
+from masoft.networks.optimizer import FusedAdam
 from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
@@ -48,7 +49,7 @@ class DuelingPolicy(MemorylessPolicy):
         layer_norm: bool = True,
         n_critics: int = 2,
         share_parameters: bool = False,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from masoft.functional.distributions import Distribution
 from masoft.networks.mixers import FactoredMixer
+from masoft.networks.optimizer import FusedAdam
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
@@ -56,7 +57,7 @@ class FactoredPolicy(MemorylessPolicy):
         mixing_width: int = 64,
         share_parameters: bool = False,
         initial_action_probabilities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space, squash_output=True)

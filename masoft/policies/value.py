@@ -18,6 +18,7 @@ from masoft.errors import ConfigurationError, explain
 from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.mixers import Mixer, MonotonicMixer, SumMixer
+from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import Sequences
 from masoft.policies.architecture import activation_class
 from masoft.policies.base import JointPolicy, one_an_agent
@@ -61,7 +62,7 @@ class ValueTeamPolicy(JointPolicy, ABC):
         mixing_width: int = 32,
         hypernet_width: int = 64,
         share_parameters: bool = False,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space)

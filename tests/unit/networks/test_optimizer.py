@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+from typing import Any
 
 import pytest
 import torch
@@ -94,3 +96,24 @@ def test_hooks_and_closures_run() -> None:
     assert sorted(calls) == ["after", "before", "closure"] and calls[-1] == "after"
     optimizer.zero_grad()
     assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("make", [FusedAdam, functools.partial(torch.optim.Adam, fused=True)])
+def test_a_step_that_found_infinity_changes_nothing(make: Any) -> None:
+    module, twin = twins()
+    optimizer, other = make(module.parameters(), lr=0.05), make(twin.parameters(), lr=0.05)
+    take_steps(module, optimizer, 2)
+    before = copy.deepcopy(optimizer.state_dict())
+    optimizer.found_inf = torch.ones(())
+    take_steps(module, optimizer, 1, seed=5)
+    assert all(
+        torch.equal(kept[name], now[name])
+        for kept, now in zip(before["state"].values(), optimizer.state_dict()["state"].values(), strict=True)
+        for name in ("step", "exp_avg", "exp_avg_sq")
+    )
+    optimizer.found_inf = torch.zeros(())
+    take_steps(module, optimizer, 1, seed=2)
+    take_steps(twin, other, 2)
+    take_steps(twin, other, 1, seed=2)
+    for one, two in zip(module.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, two)
