@@ -76,6 +76,19 @@ def test_too_many_far_steps_in_a_row_stop_the_run(far: None) -> None:
         model.learn(200, callback=Poison(25))
 
 
+@pytest.mark.parametrize("is_near", [True, False])
+def test_a_good_step_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch, is_near: bool) -> None:
+    monkeypatch.setattr(guard, "is_at_hand", lambda values: is_near)
+    model = HASAC("matrix/maxent", **SMALL).learn(20)
+    model.on_nan = "skip"
+    parameter = next(model.policy.actors[0].parameters())
+    for k in range(3 * guard.MOST_SKIPPED):
+        parameter.grad = torch.full_like(parameter, 0.0 if k % 3 == 0 else float("nan"))
+        model.policy.actor_optimizers[0].step()
+    model._settle_gradients()
+    assert model.n_skipped == 2 * guard.MOST_SKIPPED
+
+
 @pytest.mark.parametrize("n_updates", [2, 7])
 @pytest.mark.parametrize("algorithm", [FOP, HAD3QN, HASAC, HATD3, MEHAML, QMIX])
 def test_updates_do_not_wait(far: None, algorithm: Any, n_updates: int) -> None:
