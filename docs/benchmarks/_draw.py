@@ -73,16 +73,6 @@ class Group:
 
 SPREAD, CHEETAH = "simple_spread_v3, continuous", "HalfCheetah-2x3"
 GROUPS = {
-    "on_policy": Group(
-        ("happo", "mappo"),
-        {
-            "spread-continuous": (SPREAD, -75.1),
-            "spread-discrete": ("simple_spread_v3, discrete", -77.8),
-            "speaker-listener": ("simple_speaker_listener_v4", -79.6),
-            "reference": ("simple_reference_v3", -56.6),
-        },
-        {},
-    ),
     "off_policy": Group(
         ("hasac", "hatd3", "haddpg"), {"halfcheetah_2x3": (CHEETAH, -295.0), "spread": (SPREAD, -75.1)}, {}, 100_000
     ),
@@ -126,12 +116,12 @@ GROUPS = {
     "particles": Group(
         ("hasac", "hatd3", "happo", "mappo"),
         {
-            "mpe-spread-continuous": (SPREAD, -75.1),
-            "mpe-reference-continuous": ("simple_reference_v3, continuous", None),
-            "mpe-speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", -73.9),
-            "mpe-spread-discrete": ("simple_spread_v3, discrete", -77.8),
-            "mpe-reference-discrete": ("simple_reference_v3, discrete", -56.6),
-            "mpe-speaker-listener-discrete": ("simple_speaker_listener_v4, discrete", -79.6),
+            "mpe-spread-continuous": (SPREAD, -76.4),
+            "mpe-reference-continuous": ("simple_reference_v3, continuous", -52.3),
+            "mpe-speaker-listener-continuous": ("simple_speaker_listener_v4, continuous", -73.5),
+            "mpe-spread-discrete": ("simple_spread_v3, discrete", -80.6),
+            "mpe-reference-discrete": ("simple_reference_v3, discrete", -55.0),
+            "mpe-speaker-listener-discrete": ("simple_speaker_listener_v4, discrete", -82.2),
         },
         {"hasac": "HASAC"},
         columns=3,

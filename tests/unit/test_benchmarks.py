@@ -1,0 +1,69 @@
+"""The programs behind the pages of figures: they run, and every picture's data is there."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # benchmarks are no part of the package
+
+from benchmarks import learning, matrix_learning  # noqa: E402
+
+
+def drawing() -> ModuleType:
+    """``docs/benchmarks/_draw.py`` as a module."""
+    spec = importlib.util.spec_from_file_location("_draw", ROOT / "docs/benchmarks/_draw.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_draw"] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def learn(monkeypatch: pytest.MonkeyPatch, path: Path, *flags: str) -> list[dict[str, str]]:
+    monkeypatch.setattr(sys, "argv", ["learning", *flags, "--seed", "1", "--episodes", "1", "--out", str(path)])
+    learning.main()
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_learning_curve_has_a_row_an_evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    params = '{"learning_starts": 10, "batch_size": 8, "drift": "KLDrift(0.1)", "n_steps": "Linear(3, 1)"}'
+    flags = ["--algo", "mehaml", "--env", "matrix/maxent", "--steps", "40", "--every", "20", "--params", params]
+    rows = learn(monkeypatch, tmp_path / "curve.csv", *flags)
+    assert [float(row["env_steps"]) for row in rows] == [1, 20, 40]
+    assert int(rows[-1]["updates"]) == 29 and all(-20 <= float(row["eval_return_mean"]) <= 20 for row in rows)
+
+
+def test_a_preset_may_name_the_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("gymnasium_robotics")
+    params = '{"n_steps": 2, "batch_size": 4, "critic_batch_size": 4}'
+    flags = ["--algo", "happo", "--preset", "mamujoco/HalfCheetah-2x3", "--n-envs", "2", "--params", params]
+    rows = learn(monkeypatch, tmp_path / "curve.csv", *flags, "--steps", "4", "--every", "4")
+    assert [float(row["env_steps"]) for row in rows] == [2, 4]
+
+
+def test_payoffs_of_the_matrix_game_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_learning, "STEPS", 400)
+    model, curve = matrix_learning.run("game-methods_happo", seed=1)
+    assert list(curve["env_steps"]) == [200, 400] and curve["eval_return_mean"].between(-20, 20).all()
+    for row in matrix_learning.policies(model):
+        assert sum(row[f"p_{action}"] for action in "ABC") == pytest.approx(1, abs=1e-3)
+
+
+def test_every_picture_has_its_data() -> None:
+    draw = drawing()
+    known = {tuple(pair) for pair in draw.load()[["task", "label"]].drop_duplicates().to_numpy().tolist()}
+    for task, (_, labels, _) in draw.BESIDE_REFERENCE.items():
+        assert {(task, label) for label in labels} <= known
+    for task, (_, labels) in draw.GAME.items():
+        assert {(task, label) for label in labels} <= known
+    for group in draw.GROUPS.values():
+        for task in group.tasks:
+            assert any((task, label) in known for label in group.labels), task
