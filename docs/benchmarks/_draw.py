@@ -44,8 +44,7 @@ LABELS = {
     "mean": "mean of the targets",
     "n1": "one step",
     "lr3e-4": "rate 3e-4",
-    **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in ("0.02", "0.2", "1", "5", "10", "15", "20")},
-    "auto": "learned temperature",
+    **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in (1, 5, 10, 15, 20)},
     "happo-soft": "HAPPO, temperature 10",
 }
 
@@ -169,9 +168,6 @@ STYLES = {
     "alpha10": ("#009E73", "-."),
     "alpha15": ("#000000", (0, (5, 1, 1, 1))),
     "alpha20": ("#CC79A7", (0, (1, 1))),
-    "auto": ("#0072B2", "-"),
-    "alpha0.02": ("#D55E00", "--"),
-    "alpha0.2": ("#009E73", "-."),
 }
 SEED_LINES = ("-", "--", "-.")
 
