@@ -68,8 +68,9 @@ class GradientGuard:
         key = self._keys[id(optimizer)]
         if optimizer.defaults.get("fused") and not is_at_hand(grads[0]):
             largest = torch.stack(torch._foreach_norm(grads, math.inf)).amax()
-            optimizer.found_inf = (~largest.isfinite()).float()  # type: ignore[attr-defined]
-            self._unread.append((key, self._model._n_updates, optimizer.found_inf))  # type: ignore[attr-defined]
+            is_bad = (~largest.isfinite()).float()
+            vars(optimizer)["found_inf"] = is_bad
+            self._unread.append((key, self._model._n_updates, is_bad))
             return
         # One number for all; a finite gradient can overflow it, so what looks bad is looked at closely.
         if math.isfinite(float(torch.stack(torch._foreach_norm(grads)).sum())):
