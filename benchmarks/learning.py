@@ -80,7 +80,6 @@ def main() -> None:
         default={},
         help="JSON, over the preset; strategies as text",
     )
-    parser.add_argument("--matmul-precision", default="highest", choices=("highest", "high", "medium"))
     parser.add_argument("--n-envs", type=int)
     parser.add_argument("--eval-envs", type=int, default=1, help="environments that evaluate side by side")
     parser.add_argument("--seed", type=int, default=0)
@@ -90,7 +89,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    torch.set_float32_matmul_precision(options.matmul_precision)
     env_id, env_kwargs, n_envs, params = options.env, options.env_kwargs, options.n_envs or 1, options.params
     if options.preset:
         found = preset(options.algo, options.preset)

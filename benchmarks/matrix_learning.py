@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from masoft import HAPPO, HASAC, MAPPO, make_vec
 from masoft.envs.adapters.matrix import BIASED_START
 
-N_ENVS, STEPS, EVERY = 20, 8_000, 200  # 200 episodes of 40 games; the learners train after each
+N_ENVS, STEPS, EVERY = 20, 8_000, 200  # 200 episodes of 40 games: HAPPO and MAPPO train after each
 START: dict[str, Any] = {"net_arch": [32], "initial_action_probabilities": BIASED_START}
 ON_POLICY: dict[str, Any] = {
     "n_steps": 2,
