@@ -23,7 +23,6 @@ from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_joint_action, to_environment
-from masoft.networks.targets import follow
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
@@ -232,7 +231,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target critic."""
-        follow(self.policy.critic_target, self.policy.critic, self.tau)
+        self.policy.critic_target.follow(self.policy.critic, self.tau)
 
     def _finish_training(self) -> None:
         """Log what one call of ``train`` did."""

@@ -63,6 +63,11 @@ class JointCritic(nn.Module):
         """A view of this critic for the actors' turns, see `FrozenCritic`."""
         return FrozenCritic(self, state, actions)
 
+    @torch.no_grad()
+    def follow(self, critic: JointCritic, share: float) -> None:
+        """Polyak averaging: move each weight by ``share``, in (0, 1], towards that of another critic of this shape."""
+        torch._foreach_lerp_(self._weights, critic._weights, share)
+
 
 class FrozenCritic:
     """A critic whose weights rest while the agents improve one after the other.

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from masoft.networks.critics import JointCritic
 from masoft.networks.mlp import make_activation, mlp
 from masoft.networks.smallest import has_written_out_gradient
-from masoft.networks.targets import follow
 from masoft.networks.written_out import ScalarLinear
 
 WHERE = slice(2, 5)
@@ -81,11 +80,11 @@ def test_replaced_actions_are_seen_by_the_next_agent() -> None:
 def test_follow_moves_a_share_of_the_way() -> None:
     critic, target = critic_of(), critic_of()
     before = copy.deepcopy(target)
-    follow(target, critic, 0.25)
+    target.follow(critic, 0.25)
     for new, old, aim in zip(target.parameters(), before.parameters(), critic.parameters(), strict=True):
         torch.testing.assert_close(new, 0.75 * old + 0.25 * aim)
     copied = copy.deepcopy(target)
-    follow(copied, critic, 1.0)  # a copy moves its own weights
+    copied.follow(critic, 1.0)  # a copy moves its own weights
     for new, aim in zip(copied.parameters(), critic.parameters(), strict=True):
         torch.testing.assert_close(new, aim)
 
