@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from masoft.errors import ConfigurationError, explain, nearest
 
@@ -103,6 +103,43 @@ class Callable:
         return self.words
 
 
+PROBED = (1.0, 0.5, 0.0)
+"""Places of the remaining progress at which a schedule is tried when it is given."""
+
+
+@dataclass(frozen=True)
+class ScheduleOf:
+    """A function of the remaining progress, 1 at the start and 0 at the end, whose values satisfy ``value``."""
+
+    value: Constraint
+
+    def accepts(self, value: object) -> bool:
+        return callable(value) and all(self.value.accepts(now) for now in _values_of(value).values())
+
+    def describe(self) -> str:
+        return f"a schedule of the remaining progress with values that are {self.value.describe()}"
+
+
+def _values_of(schedule: Any) -> dict[float, object]:
+    """What a schedule gives at the start, half-way and at the end; an exception where it raises one."""
+    values: dict[float, object] = {}
+    for progress in PROBED:
+        try:
+            values[progress] = schedule(progress)
+        except Exception as error:
+            values[progress] = error
+    return values
+
+
+def _shown_values(value: object) -> str:
+    """What a schedule that was refused gives, or one in a dict; nothing of anything else."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}: {shown}" for key, shown in ((k, _shown_values(v)) for k, v in value.items()) if shown)
+    if not callable(value) or isinstance(value, type):
+        return ""
+    return ", ".join(f"{now!r} at a remaining progress of {p:g}" for p, now in _values_of(value).items()) + "."
+
+
 @dataclass(frozen=True)
 class Pattern:
     """A string of the form ``prefix`` or ``prefix_NUMBER``, like ``"auto"`` and ``"auto_0.2"``."""
@@ -151,19 +188,19 @@ class Nothing:
 
 @dataclass(frozen=True)
 class MappingOf:
-    """A mapping whose keys are among ``keys`` and whose values satisfy ``value``."""
+    """A mapping whose keys are among ``keys`` and whose values each satisfy one of ``values``."""
 
     keys: Sequence[str]
-    value: Constraint
+    values: Sequence[Constraint]
 
     def accepts(self, value: object) -> bool:
         if not isinstance(value, Mapping):
             return False
-        return all(key in self.keys and self.value.accepts(item) for key, item in value.items())
+        return all(key in self.keys and any(v.accepts(item) for v in self.values) for key, item in value.items())
 
     def describe(self) -> str:
         names = ", ".join(repr(key) for key in self.keys)
-        return f"a dict with keys among {names} and each value {self.value.describe()}"
+        return f"a dict with keys among {names} and each value {' or '.join(v.describe() for v in self.values)}"
 
 
 Constraints = Mapping[str, Sequence[Constraint]]
@@ -181,7 +218,8 @@ def check_parameters(caller: str, constraints: Constraints, parameters: Mapping[
         value = parameters[name]
         if not any(alternative.accepts(value) for alternative in alternatives):
             must = " or ".join(alternative.describe() for alternative in alternatives)
-            raise ConfigurationError(explain(f"The {name!r} parameter of {caller}", must, value))
+            which, cure = f"The {name!r} parameter of {caller}", _shown_values(value)
+            raise ConfigurationError(explain(which, must, value, cure))
 
 
 def check_names(caller: str, given: Sequence[str], known: Sequence[str]) -> None:

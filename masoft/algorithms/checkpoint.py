@@ -153,13 +153,15 @@ def _restore(
     archive = read_archive(path)
     manifest = archive.manifest
     decoder = Decoder(archive.members.get(WEIGHTS, {}), trust)
-    model: Any = build(cls, archive, decoder, device, changes)
+    model: Any
+    model, void = build(cls, archive, decoder, device, changes, is_resumed=True)
+    form = manifest["format"]
     if env is not None:
         model.set_env(env)
         if model.n_envs != manifest.get("n_envs"):
             cure = "Make as many environments as before."
             raise ConfigurationError(explain("n_envs", f"{manifest.get('n_envs')}", model.n_envs, cure))
-        load_parts({**model.state_parts(), **model.run_parts()}, manifest.get("state"), decoder)
+        load_parts({**model.state_parts(), **model.run_parts()}, manifest.get("state"), decoder, form, void)
         stretches = _restore_rows(model, folder, archive, decoder)
         _restore_episodes(model, manifest, decoder)
         model._on_disk = OnDisk(folder.path.parent, getattr(model, "replay_buffer", None), stretches)
@@ -167,7 +169,8 @@ def _restore(
         learned, state = model.state_parts(), manifest.get("state")
         if isinstance(state, dict):
             state = {name: value for name, value in state.items() if name in learned}
-        load_parts(learned, state, decoder)
+        load_parts(learned, state, decoder, form, void)
+    model.renew(void)
     model._run_id = str(manifest.get("run"))
     return model  # type: ignore[no-any-return]
 

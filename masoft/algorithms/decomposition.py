@@ -17,6 +17,7 @@ from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import Attributes, StatePart
+from masoft.algorithms.presence import shares_of, step_by_presence
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
@@ -27,8 +28,7 @@ from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.recurrent import Memories
 from masoft.policies.value import MlpValuePolicy, RnnValuePolicy, ValueTeamPolicy
 from masoft.spec import ACTION_MASK
-from masoft.validation import Callable as IsCallable
-from masoft.validation import Integer, Nothing, Real
+from masoft.validation import Integer, Nothing, Real, ScheduleOf
 
 CATEGORICAL = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -48,7 +48,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("critic",)
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
-        "learning_rate": (Real(0, open_low=True), IsCallable("a schedule")),
+        "learning_rate": (Real(0, open_low=True), ScheduleOf(Real(0))),
         "exploration_initial_eps": (Real(0, 1),),
         "exploration_final_eps": (Real(0, 1),),
         "exploration_fraction": (Real(0, 1),),
@@ -138,7 +138,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
             return
         for _ in range(gradient_steps):
             batch, n, valid = self._draw(batch_size)
-            self._fit(*self._value_and_target(batch, n), valid)
+            self._fit(*self._value_and_target(batch, n), shares_of(batch.active, self.team.n_agents), valid)
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
                 self._update_targets()
@@ -167,7 +167,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
             nothing = torch.zeros_like(next_value)
             return value, soft_target(batch.rewards, batch.discounts, batch.terminated, next_value, nothing)
 
-    def _fit(self, value: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
+    def _fit(self, value: Tensor, target: Tensor, presence: list[float], valid: Tensor | None = None) -> None:
         """One step on the mean squared error over the valid rows."""
         loss = active_mean((value - target).square(), valid)
         self.policy.critic_optimizer.zero_grad()
@@ -175,7 +175,7 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         if self.max_grad_norm is not None:
             parameters = self.policy.critic_optimizer.param_groups[0]["params"]
             self._metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
-        self.policy.critic_optimizer.step()
+        step_by_presence(self.policy.critic_optimizer, [*self.policy.actors], presence)
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", active_mean(value, valid))
 

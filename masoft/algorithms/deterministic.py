@@ -13,6 +13,7 @@ from torch import Tensor
 
 from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
+from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
@@ -39,6 +40,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
         DeterministicPolicy.policy_names, DeterministicPolicy
     )
+    followers = {**OffPolicyTeamAlgorithm.followers, "discrete_gradient": "_choose_gradient"}
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
         "order": (Instance((Order,), "an update order"),),
@@ -113,6 +115,9 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
 
     def _setup_model(self) -> None:
         super()._setup_model()
+        self._choose_gradient()
+
+    def _choose_gradient(self) -> None:
         self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
@@ -125,8 +130,12 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
             if self._n_updates % self.policy_delay == 0:
                 actions = [self._current_action(i, batch) for i in range(self.team.n_agents)]
                 critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
+                presence = shares_of(batch.active, self.team.n_agents)
                 for i in self.order.draw(self.team.n_agents, self.cpu_generator):
-                    self._improve(i, critic, batch)
+                    if presence[i] == 0:
+                        continue
+                    with weighed(self.policy.actor_optimizers[i], presence[i]):
+                        self._improve(i, critic, batch)
                     if self.order.sequential:
                         critic.replace(self.team.encoded_slices[i], self._current_action(i, batch))
                 self._update_targets()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABCMeta
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
-from masoft.errors import ConfigurationError
+from masoft.errors import ConfigurationError, explain
 from masoft.validation import Constraints, check_names, check_parameters
 
 E = TypeVar("E", bound="Estimator")
@@ -40,6 +42,7 @@ class EstimatorMeta(ABCMeta):
         estimator: Any = cls.__new__(cls)  # type: ignore[call-arg, arg-type]
         estimator._parameters = parameters
         estimator.__init__(**parameters, **getattr(cls, "parts", {}))
+        estimator._is_settled = True
         return estimator
 
 
@@ -50,12 +53,67 @@ class Estimator(metaclass=EstimatorMeta):
         constraints: what each constructor argument must be.
         parts: constructor arguments that this class fixes.
         defaults: constructor arguments for which this class has a default of its own.
+        followers: by argument, the method that makes a change of it felt; the others are read wherever they act.
+        unchangeable: by argument, what to do instead of changing it on an estimator that is built.
     """
 
     constraints: ClassVar[Constraints] = {}
     parts: ClassVar[Mapping[str, Any]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
+    followers: ClassVar[Mapping[str, str]] = {}
+    unchangeable: ClassVar[Mapping[str, str]] = {}
     _parameters: dict[str, Any]
+    _is_settled: bool = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_settled and name in _settings(type(self)):
+            self._change({name: value})
+        else:
+            super().__setattr__(name, value)
+
+    @contextmanager
+    def _unsettled(self) -> Iterator[None]:
+        """While the estimator itself is at work on its attributes, which then are no changes of settings."""
+        before, self._is_settled = self._is_settled, False
+        try:
+            yield
+        finally:
+            self._is_settled = before
+
+    def _change(self, changes: Mapping[str, Any]) -> None:
+        """Change settings of an estimator that is built: all of them, or none.
+
+        Raises:
+            ConfigurationError: names a setting that cannot be changed now, what it must be, and what to do.
+        """
+        for name in changes:
+            self._check_changeable(name)
+        before = {name: vars(self).get(name) for name in changes}
+        parameters = dict(self._parameters)
+        check_parameters(type(self).__name__, self.constraints, {**parameters, **changes})
+        try:
+            self._set({**parameters, **changes}, changes)
+        except BaseException:
+            self._set(parameters, before)
+            raise
+
+    def _set(self, parameters: dict[str, Any], values: Mapping[str, Any]) -> None:
+        with self._unsettled():
+            self._parameters = parameters
+            for name, value in values.items():
+                setattr(self, name, value)
+            if hasattr(self, "policy"):
+                for follower in dict.fromkeys(self.followers[name] for name in values if name in self.followers):
+                    getattr(self, follower)()
+
+    def _check_changeable(self, name: str) -> None:
+        owner = type(self).__name__
+        if name in self.parts:
+            must, got = f"what makes a {owner} one: {self.parts[name]!r}", "another value"
+            raise ConfigurationError(explain(f"{name} of a {owner}", must, got, "MEHAML and HAML leave it open."))
+        if name in self.unchangeable:
+            which = f"The {name!r} parameter of a {owner} that is built"
+            raise ConfigurationError(explain(which, "as it was", "another value", self.unchangeable[name]))
 
     @classmethod
     def parameter_names(cls) -> list[str]:
@@ -71,28 +129,33 @@ class Estimator(metaclass=EstimatorMeta):
         return dict(self._parameters)
 
     def set_params(self: E, **params: Any) -> E:
-        """Change constructor arguments of an estimator that has not learned yet; it is built anew.
+        """Change constructor arguments: one that has learned goes on with them, one that has not is built anew.
 
         Raises:
-            ConfigurationError: it has learned already.
+            ConfigurationError: an argument that cannot be changed any more; nothing is changed then.
             TypeError: an unknown name.
         """
         check_names(type(self).__name__, list(params), self.parameter_names())
         if getattr(self, "num_timesteps", 0) > 0:
-            raise ConfigurationError(
-                f"set_params would discard what this {type(self).__name__} has learned. "
-                "Use masoft.clone(model).set_params(...) for a fresh one."
-            )
+            self._change({name: value for name, value in params.items() if not _same(value, self._parameters[name])})
+            return self
         merged = {**self._parameters, **params}
         check_parameters(type(self).__name__, self.constraints, merged)
-        self._parameters = merged
-        self.__init__(**merged, **self.parts)  # type: ignore[misc]
+        with self._unsettled():
+            self._parameters = merged
+            self.__init__(**merged, **self.parts)  # type: ignore[misc]
         return self
 
     def __repr__(self) -> str:
         defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
         shown = [f"{n}={v!r}" for n, v in self._parameters.items() if not _same(v, defaults[n])]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@cache
+def _settings(cls: type[Estimator]) -> frozenset[str]:
+    """Attributes that are settings. ``policy`` and ``env`` as attributes are what was made of them."""
+    return frozenset([*cls.parameter_names(), *cls.parts]) - {"policy", "env"}
 
 
 def clone(estimator: E) -> E:

@@ -101,6 +101,13 @@ class Experience:
         cut = generalised_advantages(self.errors, self.ended, self.decay, self.layout.from_rows(trace))
         return self.layout.to_rows(cut)
 
+    def advantages_by_agent(self) -> dict[int, Tensor]:
+        """Each agent's advantages in the rows where it is there; none where nobody ever leaves."""
+        if self.active is None:
+            return {}
+        last = self.advantages.shape[1] - 1
+        return {i: self.advantages[here, min(i, last)] for i, here in enumerate(self.active.bool().unbind(-1))}
+
     def active_of(self, i: int) -> Tensor | None:
         """Whether agent i is in the game, (n_rows,), or None where all always are."""
         return None if self.active is None else self.active[:, i]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch.optim import Optimizer
+
 import masoft
-from masoft.algorithms.parts import StatePart
+from masoft.algorithms.parts import StatePart, with_own_settings
+from masoft.algorithms.settings import check_changes, set_aside
 from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
@@ -50,11 +54,15 @@ def load_model(
     """
     archive = read_archive(existing(source))
     decoder = Decoder(archive.members.get(WEIGHTS, {}), Trust(PACKAGES, [*trusted, cls]))
-    model = build(cls, archive, decoder, device, changes)
+    model, void = build(cls, archive, decoder, device, changes)
     form = archive.manifest["format"]
-    load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form)  # type: ignore[attr-defined]
+    load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form, void)  # type: ignore[attr-defined]
+    model.renew(void)  # type: ignore[attr-defined]
     if env is not None:
         model.set_env(env)  # type: ignore[attr-defined]
+        seed = model.get_params()["seed"]  # type: ignore[attr-defined]
+        if seed is not None:
+            model.env.seed(seed)  # type: ignore[attr-defined]
     return model
 
 
@@ -73,8 +81,18 @@ def describe(model: Any, kind: str, encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def build(cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes: Mapping[str, Any]) -> M:
-    """An untrained model with the file's class, parameters and spaces, without an environment."""
+def build(
+    cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes: Mapping[str, Any], is_resumed: bool = False
+) -> tuple[M, tuple[str, ...]]:
+    """An untrained model with the file's class, parameters and spaces, without an environment.
+
+    Returns:
+        the model, and beginnings of the names of parts that its changed settings make void.
+
+    Raises:
+        ModelFileError: the file is foreign or damaged.
+        ConfigurationError: a change that trained weights cannot follow.
+    """
     manifest = archive.manifest
     if manifest.get("format") not in READABLE:
         cure = "It was written by a later version of masoft: upgrade."
@@ -87,6 +105,8 @@ def build(cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes
     if not isinstance(stored, dict):
         raise ModelFileError(explain("The parameters in the model file", "a dict", stored))
     kept = {k: decoder.decode(v, f"parameters.{k}") for k, v in stored.items() if k not in changes}
+    before = {**kept, **_replaced(stored, decoder, changes)}
+    check_changes(found, before, changes, is_resumed)
     unknown = [name for name in kept if name not in inspect.signature(found).parameters]
     if unknown:
         raise ModelFileError(explain("The parameters in the model file", f"those of {found.__name__}", unknown))
@@ -100,7 +120,18 @@ def build(cls: type[M], archive: Archive, decoder: Decoder, device: Any, changes
         raise ModelFileError(f"The model in the file cannot be built: {error}") from error
     except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         raise ModelFileError(f"The model in the file cannot be built: {error!r}") from error
-    return model  # type: ignore[no-any-return]
+    saved = manifest.get("state")
+    parts = model.state_parts()
+    return model, set_aside(before, changes, saved if isinstance(saved, dict) else (), parts)
+
+
+def _replaced(stored: Mapping[str, Any], decoder: Decoder, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file has where the caller gives something else; a value that no file could hold is left out."""
+    found = {}
+    for name in changes:
+        with suppress(ModelFileError):
+            found[name] = decoder.decode(stored.get(name), f"parameters.{name}")
+    return found
 
 
 def encode_parts(parts: Mapping[str, StatePart], encoder: Encoder) -> dict[str, Any]:
@@ -117,21 +148,37 @@ def encode_parts(parts: Mapping[str, StatePart], encoder: Encoder) -> dict[str, 
     return state
 
 
-def load_parts(parts: Mapping[str, StatePart], state: Any, decoder: Decoder, form: int = FORMAT) -> None:
-    """Give each part its state back.
+def load_parts(
+    parts: Mapping[str, StatePart],
+    state: Any,
+    decoder: Decoder,
+    form: int = FORMAT,
+    void: tuple[str, ...] = (),
+) -> None:
+    """Give each part its state back; settings stay what the model was made with.
+
+    Args:
+        parts: the model's, by name.
+        state: the file's.
+        decoder: reads it.
+        form: the file's format.
+        void: beginnings of names of parts that start anew.
 
     Raises:
         ModelFileError: a part is missing, or does not fit.
     """
-    if not isinstance(state, dict) or set(state) != set(parts):
-        got = sorted(state) if isinstance(state, dict) else state
+    parts = {name: part for name, part in parts.items() if not name.startswith(void)} if void else parts
+    found = [name for name in state if not (void and name.startswith(void))] if isinstance(state, dict) else []
+    if not isinstance(state, dict) or set(found) != set(parts):
+        got = sorted(found) if isinstance(state, dict) else state
         raise ModelFileError(explain("The parts in the file", f"{sorted(parts)}", got))
     for name, part in parts.items():
         value = decoder.decode(state[name], name)
         if is_outdated(form, name):
             continue
         try:
-            part.load_state_dict(upgraded(form, name, value))
+            value = upgraded(form, name, value)
+            part.load_state_dict(with_own_settings(part, value) if isinstance(part, Optimizer) else value)
         except MasoftError:
             raise
         except Exception as error:  # every part has its own way of saying that a state is not its own

@@ -11,24 +11,24 @@ from torch import Tensor, nn
 
 from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.parts import StatePart
+from masoft.algorithms.presence import shares_of, step_by_presence, weighed
 from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
 from masoft.functional.distributions import Categoricals, Distribution
-from masoft.functional.soft import active_mean, expected_actor_loss, sampled_actor_loss, soft_target
-from masoft.mirror.temperature import AutoTemperature, make_temperature
+from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.factored import FactoredPolicy
-from masoft.validation import Instance, Pattern, Real
+from masoft.validation import Pattern, Real
 
 VALUE_SAMPLES = 4
 """Draws from a Box agent's policy for its soft value."""
 
 
-class FOP(OffPolicyTeamAlgorithm):
+class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
     """FOP: every agent improves its own soft utility, and the utilities add up to the joint soft value.
 
     ``(Q - V) / alpha = sum_i (Q_i - V_i) / alpha_i``, from which ``Q(s, a) = V(s) + sum_i lambda_i (Q_i - V_i)`` with
@@ -66,10 +66,11 @@ class FOP(OffPolicyTeamAlgorithm):
     policy_base: ClassVar[type[BasePolicy]] = FactoredPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(FactoredPolicy.policy_names, FactoredPolicy)
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    followers = {**OffPolicyTeamAlgorithm.followers, **LearnedTemperature.followers}
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
+        **LearnedTemperature.constraints,
         "ent_coef": (Real(0, open_low=True), Pattern("auto")),
-        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
     }
 
     def __init__(
@@ -124,14 +125,7 @@ class FOP(OffPolicyTeamAlgorithm):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
-
-    def state_parts(self) -> dict[str, StatePart]:
-        """The networks, their optimisers and the temperatures."""
-        parts: dict[str, StatePart] = {**super().state_parts(), "temperature": self.temperature}
-        if isinstance(self.temperature, AutoTemperature):
-            parts["temperature_optimizer"] = self.temperature.optimizer
-        return parts
+        self._build_temperature()
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Factorised critics, then every actor on its own utility, then temperatures and targets."""
@@ -140,8 +134,9 @@ class FOP(OffPolicyTeamAlgorithm):
             self._ent_coefs = self.temperature.current()
             batch = self.sample_batch(batch_size)
             self._fit_critics(batch, self._critic_target(batch))
-            log_probs = torch.stack([self._improve(i, batch) for i in range(self.team.n_agents)])
-            self._fit_temperatures(log_probs)
+            presence = shares_of(batch.active, self.team.n_agents)
+            log_probs = [self._improve(i, batch, presence[i]) for i in range(self.team.n_agents)]
+            self._fit_temperatures(self._targets.of_rows(log_probs, batch.masks, batch.active))
             self._update_targets()
             self._n_updates += 1
         self._finish_training()
@@ -219,11 +214,15 @@ class FOP(OffPolicyTeamAlgorithm):
                 soft.append(utility(observation, draw) + ent_coef * entropy)
         return utility(observation, action), torch.stack(soft).mean(0)
 
+    def _step_critics(self, batch: TeamBatch) -> None:
+        shares = shares_of(batch.active, self.team.n_agents)
+        step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], shares)
+
     def _critic_values(self, batch: TeamBatch) -> Tensor:
         return self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
 
-    def _improve(self, i: int, batch: TeamBatch) -> Tensor:
-        """A step of agent i on ``alpha_i log pi_i - Q_i``; returns its mean log-probability."""
+    def _improve(self, i: int, batch: TeamBatch, presence: float) -> Tensor:
+        """A step of agent i on ``alpha_i log pi_i - Q_i``; returns its log-probabilities, (batch,)."""
         observation, ent_coef, utility = batch.observations[i], self._ent_coefs[i], self.policy.utilities[i]
         active = None if batch.active is None else batch.active[:, i]
         now = self.policy.distribution(i, observation, batch.masks)
@@ -237,18 +236,13 @@ class FOP(OffPolicyTeamAlgorithm):
             critic = utility.freeze(observation, action)
             loss = sampled_actor_loss(critic.min_q(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
         optimizer = self.policy.actor_optimizers[i]
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        self._metrics.add("actor_loss", loss)
-        return active_mean(log_prob.detach(), active)
-
-    def _fit_temperatures(self, log_probs: Tensor) -> None:
-        """Each agent's temperature and the joint one, as in HASAC."""
-        joint = log_probs.sum(0, keepdim=True)
-        self.temperature.update(torch.cat([log_probs, joint]), self.learning_rate_of("ent_coef"))
-        self._metrics.add("entropy", -joint[0])
-        self._metrics.add("ent_coef", self._ent_coefs[-1])
+        if presence > 0:
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            with weighed(optimizer, presence):
+                optimizer.step()
+            self._metrics.add("actor_loss", loss)
+        return log_prob.detach()
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target utilities and mixers."""

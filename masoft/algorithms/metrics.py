@@ -19,6 +19,10 @@ class Metrics:
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] = self._counts.get(name, 0) + 1
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a figure has been counted since the last ``record``."""
+        return name in self._sums
+
     def mean(self, name: str) -> Tensor:
         """The mean of one figure since the last ``record``, scalar."""
         return self._sums[name] / self._counts[name]

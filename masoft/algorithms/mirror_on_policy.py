@@ -17,8 +17,8 @@ from masoft.algorithms.experience import batch_of, join, pick
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.mirror_step import MirrorStep, Turn, flat_parameters
 from masoft.algorithms.on_policy import OnPolicyTeamAlgorithm
-from masoft.algorithms.parts import StatePart
-from masoft.algorithms.team import LearningRate
+from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
 from masoft.functional.soft import active_mean
@@ -29,11 +29,10 @@ from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
 from masoft.mirror.joint_clip import JointClipDrift
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.mirror.schedule import Scheduled
-from masoft.mirror.temperature import AutoTemperature, make_temperature
+from masoft.mirror.schedule import Scheduled, value_at
+from masoft.mirror.temperature import AutoTemperature
 from masoft.networks.value import CRITIC_INPUTS
-from masoft.validation import Callable as IsCallable
-from masoft.validation import Instance, Integer, Nothing, OneOf, Pattern, Real
+from masoft.validation import Instance, Integer, Nothing, OneOf, Real, ScheduleOf
 
 LogRatios: TypeAlias = dict[int, Tensor]
 """Agents updated before, in order, with the log of their new over their old probability of what they did, (n_rows,)."""
@@ -41,25 +40,32 @@ LogRatios: TypeAlias = dict[int, Tensor]
 VALUE_DECAY = 0.9
 """Share of the old moments of returns that the critic's scale keeps at each rollout."""
 
-_SCHEDULED = (Real(0, open_low=True), IsCallable("a function of the remaining progress"))
+_SCHEDULED = (Real(0, open_low=True), ScheduleOf(Real(0)))
+"""A number above 0, or a schedule, which may end at 0: no step then."""
 
 
-class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
+class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
     """Abstract: HAML and its instances are this with their parts chosen. Its arguments are described there."""
 
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    followers = {
+        **OnPolicyTeamAlgorithm.followers,
+        **LearnedTemperature.followers,
+        "clip_range": "_size_parts",
+        "target_kl": "_size_parts",
+        "critic_batch_size": "_check_batches",
+    }
     constraints = {
         **OnPolicyTeamAlgorithm.constraints,
+        **LearnedTemperature.constraints,
         "drift": (Instance((Drift,), "a Drift"),),
         "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
         "order": (Instance((Order,), "an update order"),),
         "correction": (Instance((Correction,), "a Correction"),),
         "improver": (Instance((Improver,), "an Improver"),),
         "clip_range": _SCHEDULED,
-        "target_kl": (Real(0), IsCallable("a function of the remaining progress")),
+        "target_kl": (Real(0), ScheduleOf(Real(0))),
         "critic_input": (OneOf(CRITIC_INPUTS),),
-        "ent_coef": (Real(0), Pattern("auto")),
-        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
         "soft_advantage": (Instance((bool,), "a bool"),),
         "n_epochs": (Integer(1),),
         "n_critic_epochs": (Integer(1), Nothing()),
@@ -108,9 +114,11 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         device: torch.device | str = "auto",
         seed: int | None = None,
     ) -> None:
-        # Classes that fix a drift with a clip range, or a ball, take its size as an argument of their own.
-        self.drift = drift if clip_range is None else replace(drift, clip_range=clip_range)  # type: ignore[call-arg]
-        self.neighborhood = neighborhood if target_kl is None else replace(neighborhood, radius=target_kl)
+        self.drift = drift
+        self.neighborhood = neighborhood
+        self.clip_range = clip_range
+        self.target_kl = target_kl
+        self._size_parts()
         self.order = order
         self.correction = correction
         self.improver = improver
@@ -118,7 +126,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         self.target_entropy = target_entropy
         self.soft_advantage = soft_advantage
         self.n_epochs = n_epochs
-        self.n_critic_epochs = n_critic_epochs or n_epochs
+        self.n_critic_epochs = n_critic_epochs
         self.critic_batch_size = critic_batch_size
         self.clip_range_vf = clip_range_vf
         self.normalize_advantage = normalize_advantage
@@ -147,26 +155,23 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
             seed=seed,
         )
 
+    def _size_parts(self) -> None:
+        """Classes that fix a drift with a clip range, or a ball, take its size as an argument of their own."""
+        if self.clip_range is not None:
+            self.drift = replace(self.drift, clip_range=self.clip_range)  # type: ignore[call-arg]
+        if self.target_kl is not None:
+            self.neighborhood = replace(self.neighborhood, radius=self.target_kl)
+
     def _setup_model(self) -> None:
         super()._setup_model()
-        self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
+        self._build_temperature()
         self._metrics = Metrics()
         self._has_warned = False
 
-    def _setup_lr_schedule(self) -> None:
-        rates: Any = self.learning_rate
-        if isinstance(rates, Mapping) and "actor" in rates:
-            # Only learned temperatures need a rate of their own.
-            self.learning_rate = {"ent_coef": rates["actor"], **rates}  # type: ignore[assignment]
-        super()._setup_lr_schedule()
-        self.learning_rate = rates
-
-    def state_parts(self) -> dict[str, StatePart]:
-        """The networks, their optimisers and the temperatures."""
-        parts: dict[str, StatePart] = {**super().state_parts(), "temperature": self.temperature}
-        if isinstance(self.temperature, AutoTemperature):
-            parts["temperature_optimizer"] = self.temperature.optimizer
-        return parts
+    def _rates_by_part(self) -> dict[str, float | Schedule]:
+        by_part = super()._rates_by_part()
+        # Only learned temperatures need a rate of their own.
+        return {"ent_coef": by_part["actor"], **by_part} if "actor" in by_part else by_part
 
     @property
     def batch_size_names(self) -> tuple[str, ...]:
@@ -187,7 +192,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         else:
             self._improve(self._turn(tuple(range(self.team.n_agents)), changed))
         self._fit_critic()
-        self._fit_temperatures()
+        self._hold_entropies()
         self._finish_training()
 
     def _turn(self, agents: tuple[int, ...], changed: LogRatios) -> Turn:
@@ -208,7 +213,9 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
         )
 
     def _improve(self, turn: Turn) -> None:
-        """The mirror steps of the agents whose turn it is, in minibatches of the rollout."""
+        """The mirror steps of the agents whose turn it is, in minibatches of the rollout; none at a clip range of 0."""
+        if turn.clip_range == 0:
+            return
         experience, layout = self.experience, self.experience.layout
         for _ in range(self.n_epochs):
             for picked in layout.minibatches(self.batch_size, self.generator, self.device):
@@ -216,6 +223,7 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
                 for group in self._groups(turn.agents):
                     parts = [batch_of(experience, self.policy, i, picked, turn.advantages, weights[i]) for i in group]
                     result = self._step(group, join(parts, layout.length), turn)
+                    self._n_tried += 1
                     self._n_accepted += result.accepted
 
     def _groups(self, agents: tuple[int, ...]) -> list[list[int]]:
@@ -253,15 +261,18 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
 
     def _fit_critic(self) -> None:
         """Regression of the values on the returns of the rollout."""
+        clip_range = self.clip_range_vf
+        if clip_range is not None:
+            clip_range = value_at(clip_range, self.progress_remaining, "clip_range_vf", Real(0))
+            if clip_range == 0:
+                return  # values may not move
         experience, critic = self.experience, self.policy.critic
         critic.follow(experience.returns)
         returns, old = critic.to_units(experience.returns), critic.to_units(experience.values)
-        clip_range = self.clip_range_vf
-        clip_range = clip_range(self._current_progress_remaining) if callable(clip_range) else clip_range
         active = experience.active if critic.n_values > 1 else None
         batch_size = self.critic_batch_size or self.batch_size
         parameters = list(critic.parameters())
-        for _ in range(self.n_critic_epochs):
+        for _ in range(self.n_critic_epochs or self.n_epochs):
             for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
                 rows = experience.layout.rows_of(picked)
                 sequences = experience.sequences_of(experience.critic_memory, picked)
@@ -275,14 +286,18 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
                 self.policy.critic_optimizer.step()
                 self._metrics.add("value_loss", loss)
 
-    def _fit_temperatures(self) -> None:
+    def _hold_entropies(self) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one, once an epoch."""
         if not isinstance(self.temperature, AutoTemperature):
             return
-        entropies = [self._metrics.mean(f"entropy/{name}") for name in self.team.names]
-        log_probs = -torch.stack([*entropies, torch.stack(entropies).sum()])
+        if self._n_tried == 0:
+            return
+        nothing = torch.zeros((), device=self.device)
+        names = [f"entropy/{name}" for name in self.team.names]
+        means = torch.stack([self._metrics.mean(name) if name in self._metrics else nothing for name in names])
+        entropies = self._targets.of_means(-means, self.experience.masks, self.experience.active)
         for _ in range(self.n_epochs):
-            self.temperature.update(log_probs, self.learning_rate_of("ent_coef"))
+            self.temperature.update(entropies, self.learning_rate_of("ent_coef"))
 
     def _prepare_training(self) -> None:
         """What stays the same during one iteration."""
@@ -303,19 +318,21 @@ class MirrorOnPolicy(OnPolicyTeamAlgorithm, ABC):
             normalize_advantage=self.normalize_advantage,
             soft_advantage=self.soft_advantage,
             before={i: flat_parameters(self.policy, i).detach() for i in agents},
+            whole=self.experience.advantages_by_agent() if self.normalize_advantage else {},
         )
-        self._n_accepted = 0
+        self._n_tried = self._n_accepted = 0
 
     def _finish_training(self) -> None:
         """Count, check and log."""
         self._settle_gradients()
         self._n_updates += self.n_epochs
         for name in ("policy_loss", "value_loss"):
-            value = float(self._metrics.mean(name))
+            value = float(self._metrics.mean(name)) if name in self._metrics else 0.0
             if not math.isfinite(value):
                 cure = "Lower the learning_rate, or look for huge rewards or observations (VecNormalize scales them)."
                 raise NumericalFault(explain(f"{name} after {self.num_timesteps} steps", "finite", value, cure))
-        if self._n_accepted == 0 and not self._has_warned:
+        was_asked = self.neighborhood.at(self.progress_remaining).radius == 0 and callable(self.neighborhood.radius)
+        if self._n_tried > 0 and self._n_accepted == 0 and not self._has_warned and not was_asked:
             self._has_warned = True
             warnings.warn(self._why_nothing_was_accepted(), UserWarning, stacklevel=2)
         if self.ent_coef != 0:

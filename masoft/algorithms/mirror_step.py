@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from masoft.algorithms.experience import AgentBatch, Experience, batch_of
 from masoft.algorithms.metrics import Metrics
+from masoft.algorithms.presence import weighed
 from masoft.functional.rows import entropy_of
 from masoft.functional.surrogate import approximate_kl, standardise, surrogate
 from masoft.mirror.change import PolicyChange
@@ -58,6 +59,7 @@ class MirrorStep:
         normalize_advantage: standardise each minibatch's advantages.
         soft_advantage: whether the temperature belongs to the advantages' own scale.
         before: actors' parameters before this iteration, one flat vector an agent; empty where nobody looks at them.
+        whole: each agent's advantages over the rollout where it is there; empty where nobody ever leaves.
     """
 
     policy: OnPolicyTeamPolicy
@@ -67,13 +69,17 @@ class MirrorStep:
     normalize_advantage: bool
     soft_advantage: bool
     before: Mapping[int, Tensor]
+    whole: Mapping[int, Tensor] = field(default_factory=dict)
 
     def __call__(self, group: Sequence[int], batch: AgentBatch, turn: Turn) -> Improvement:
         """One call of the improver for agents with one actor, whose batches stand one after the other."""
         i = group[0]
+        presence = 1.0 if batch.active is None else float(batch.active.mean())
+        if presence == 0:
+            return Improvement(0, 0, batch.advantage.new_zeros(()), batch.advantage.new_zeros(()))
         deviation = torch.ones((), device=batch.advantage.device)
         if self.normalize_advantage:
-            advantage, deviation = standardise(batch.advantage, batch.active)
+            advantage, deviation = standardise(batch.advantage, batch.active, self.whole.get(i))
             batch = replace(batch, advantage=advantage)
         ent_coef = None
         if turn.ent_coefs is not None:
@@ -101,7 +107,8 @@ class MirrorStep:
 
         optimizer = self.policy.actor_optimizers[i]
         parameters = optimizer.param_groups[0]["params"]
-        result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
+        with weighed(optimizer, presence):
+            result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
         self.metrics.add("policy_loss", result.loss_before)
         for j in group:
             self._note(self.policy.team.names[j], result, *tried[0], turn)

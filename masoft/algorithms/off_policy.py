@@ -14,7 +14,6 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
-from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
@@ -26,13 +25,13 @@ from masoft.functional.actions import encode_joint_action, to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.spec import ACTION_MASK
+from masoft.validation import PROBED, Constraints, Every, Integer, Real
 from masoft.validation import Callable as IsCallable
-from masoft.validation import Constraints, Every, Integer, Real
 
 N_STEPS = Integer(1, 100)
 
 
-class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
+class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
     """Abstract: what every off-policy team method shares. A method defines ``train``.
 
     Args:
@@ -61,6 +60,13 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         "CnnPolicy": TeamPolicy,
         "MultiInputPolicy": TeamPolicy,
     }
+    followers: ClassVar[Mapping[str, str]] = {
+        **TeamAlgorithm.followers,
+        "gamma": "_tell_buffer",
+        "n_steps": "_tell_buffer",
+        "train_freq": "_convert_train_freq",
+        "batch_size": "_check_sizes",
+    }
     constraints: ClassVar[Constraints] = {
         **COMMON,
         "buffer_size": (Integer(1),),
@@ -70,7 +76,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         "gamma": (Real(0, 1),),
         "train_freq": (Integer(1), Every(("step", "episode"))),
         "gradient_steps": (Integer(-1),),
-        "n_steps": (N_STEPS, IsCallable("a schedule")),
+        "n_steps": (N_STEPS, IsCallable("a schedule")),  # rounded, so `_n_steps_at` checks it
     }
 
     def __init__(
@@ -95,10 +101,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         device: torch.device | str,
         seed: int | None,
     ) -> None:
-        if batch_size > buffer_size:
-            raise ConfigurationError(
-                explain("batch_size", f"at most buffer_size = {buffer_size}", batch_size, "Enlarge the buffer.")
-            )
+        self.batch_size, self.buffer_size, self.n_steps = batch_size, buffer_size, n_steps  # type: ignore[assignment]
+        self._check_sizes()
         vec_env = self._prepare_env(env, team_reward)
         super().__init__(
             policy=self._policy_class_of(policy),
@@ -123,6 +127,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         )
         self.learning_rate = learning_rate  # type: ignore[assignment]
         self.team_reward = team_reward
+        self.stats_window_size = stats_window_size
         self.n_steps = n_steps  # type: ignore[assignment]
         if vec_env is not None:
             self._setup_model()
@@ -137,8 +142,21 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         self._build_policy()
         self._convert_train_freq()
 
+    def _check_sizes(self) -> None:
+        """Refuse a minibatch that no buffer holds, and a schedule of n_steps that leaves its range."""
+        if self.batch_size > self.buffer_size:
+            must = f"at most buffer_size = {self.buffer_size}"
+            raise ConfigurationError(explain("batch_size", must, self.batch_size, "Enlarge the buffer."))
+        for progress in PROBED:
+            self._n_steps_at(progress)
+
+    def _tell_buffer(self) -> None:
+        """Let the returns that are drawn from now on have the present discount and length."""
+        self._check_sizes()
+        if hasattr(self, "replay_buffer"):
+            self.replay_buffer.gamma, self.replay_buffer.n_steps = self.gamma, self._n_steps_at(self.progress_remaining)
+
     def _build_buffer(self) -> None:
-        self._n_steps_at(0.0)  # a bad end is better known now
         with fitting_into_memory("buffer_size", self.buffer_size):
             self.replay_buffer = TeamReplayBuffer(
                 self.buffer_size,
@@ -220,9 +238,12 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm, Estimator):
         loss = (values - target).square().mean(dim=1).sum()
         self.policy.critic_optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.policy.critic_optimizer.step()
+        self._step_critics(batch)
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", values.mean())
+
+    def _step_critics(self, batch: TeamBatch) -> None:
+        self.policy.critic_optimizer.step()
 
     def _critic_values(self, batch: TeamBatch) -> Tensor:
         """Every critic's value of what was done, (n_critics, batch)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,6 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.evaluation import Recall, evaluate_rollout
 from masoft.algorithms.experience import Experience
 from masoft.algorithms.parts import StatePart
@@ -29,7 +29,7 @@ from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 from masoft.validation import Constraints, Integer, Nothing, Real
 
 
-class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
+class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
     """Abstract: what every on-policy team method shares. A method defines ``train``.
 
     Args:
@@ -55,6 +55,11 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
         "CnnPolicy": MlpTeamPolicy,
         "MultiInputPolicy": MlpTeamPolicy,
         "RnnPolicy": RnnTeamPolicy,
+    }
+    followers: ClassVar[Mapping[str, str]] = {
+        **TeamAlgorithm.followers,
+        "n_steps": "_resize_rollouts",
+        "batch_size": "_check_batches",
     }
     constraints: ClassVar[Constraints] = {
         **COMMON,
@@ -109,6 +114,7 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
         self.learning_rate = learning_rate  # type: ignore[assignment]
         self.batch_size = batch_size
         self.team_reward = team_reward
+        self.stats_window_size = stats_window_size
         if vec_env is not None:
             self._setup_model()
 
@@ -125,6 +131,19 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm, Estimator):
         self._check_batches()
         with fitting_into_memory("n_steps", self.n_steps):
             self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
+
+    def _resize_rollouts(self) -> None:
+        """Let the next rollouts have their new length.
+
+        Raises:
+            ConfigurationError: one is under way.
+        """
+        if self.env is None:
+            return
+        if self.rollout_buffer.pos > 0 and not self.rollout_buffer.is_full:
+            must = f"{self.rollout_buffer.n_steps} until the rollout that is under way is full"
+            raise ConfigurationError(explain("n_steps", must, self.n_steps, "Change it between two calls of learn."))
+        self._build_buffer()
 
     def _check_batches(self) -> None:
         """Refuse settings that leave minibatches or sequences empty.

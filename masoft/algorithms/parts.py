@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from torch.optim import Optimizer
 
 
 class StatePart(Protocol):
@@ -44,6 +45,13 @@ class Attributes:
             if present is not None and type(value) is not type(present):
                 raise TypeError(f"{name} must be a {type(present).__name__}, not {value!r}")
             setattr(self._owner, name, value)
+
+
+def with_own_settings(optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimiser's saved state with the step size, decay and so on that the optimiser itself was made with."""
+    own = optimizer.state_dict()["param_groups"]
+    pairs = zip(own, state["param_groups"], strict=True)
+    return {**state, "param_groups": [{**mine, "params": stored["params"]} for mine, stored in pairs]}
 
 
 COUNTERS = (

@@ -59,6 +59,13 @@ class SavedAlgorithm(BaseAlgorithm):
             by_name["critic_optimizer"] = policy.critic_optimizer
         return {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
 
+    def renew(self, parts: Iterable[str]) -> None:
+        """Let parts start anew from what has been loaded; those that start by themselves need nothing.
+
+        Args:
+            parts: names, for example ``"reference"``.
+        """
+
     def run_parts(self) -> dict[str, StatePart]:
         """What a checkpoint holds besides `state_parts` and the replay buffer: how the run goes on from here."""
         parts: dict[str, StatePart] = {
@@ -172,6 +179,17 @@ class SavedAlgorithm(BaseAlgorithm):
         if self._guard is not None:
             self._guard.settle()
 
+    def _look_at_gradients(self, from_now_on: bool = False) -> None:
+        """Guard the optimisers that there are now.
+
+        Args:
+            from_now_on: begin with it; otherwise only a guard that is there already is renewed.
+        """
+        if self._guard is not None:
+            self._guard.remove()
+        if self._guard is not None or from_now_on:
+            self._guard = GradientGuard(self)
+
     def _setup_learn(
         self,
         total_timesteps: int,
@@ -181,9 +199,7 @@ class SavedAlgorithm(BaseAlgorithm):
         progress_bar: bool = False,
     ) -> tuple[int, Any]:
         ready = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        if self._guard is not None:
-            self._guard.remove()
-        self._guard = GradientGuard(self)
+        self._look_at_gradients(from_now_on=True)
         if self._pending_log is not None:
             fill_log(self.logger, self._pending_log)
             self._pending_log = None

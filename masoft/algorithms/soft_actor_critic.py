@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,9 @@ from torch import Tensor
 from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
+from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
@@ -25,10 +27,9 @@ from masoft.mirror.drift import Drift, NoDrift
 from masoft.mirror.improver import GradientSteps
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.mirror.temperature import AutoTemperature, make_temperature
 from masoft.networks.critics import FrozenCritic
 from masoft.policies.reference import OldPolicy, ReferencePolicies
-from masoft.validation import Instance, Integer, OneOf, Pattern, Real
+from masoft.validation import Instance, Integer, OneOf, Pattern
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,22 @@ class Draw:
     log_prob: Tensor
 
 
-class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
+class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
     """Abstract: HASAC, MASAC and MEHAML are this with their parts chosen. Its arguments are described there."""
 
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    followers = {
+        **OffPolicyTeamAlgorithm.followers,
+        **LearnedTemperature.followers,
+        "drift": "_build_parts",
+        "neighborhood": "_build_parts",
+        "discrete_gradient": "_build_parts",
+        "mini_epochs": "_build_parts",
+        "reference": "_follow_reference",
+    }
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
-        "ent_coef": (Real(0), Pattern("auto")),
-        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
+        **LearnedTemperature.constraints,
         "discrete_gradient": (OneOf(("auto", "exact", "gumbel")),),
         "order": (Instance((Order,), "an update order"),),
         "drift": (Instance((Drift,), "a Drift"),),
@@ -126,18 +135,36 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self.temperature = make_temperature(self.ent_coef, self.target_entropy, self.team).to(self.device)
+        self._build_temperature()
+        self._reference: ReferencePolicies | None = None
+        self._build_parts()
+
+    def _build_parts(self) -> None:
+        """What drift, neighborhood, gradient and mini-epochs need; a reference that is kept already stays."""
         self._improver = GradientSteps(self.mini_epochs)
-        is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
-        self._reference = None if is_free else ReferencePolicies(self.policy, self.reference)
         self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
         self._check_drift_can_run()
+        is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
+        if is_free:
+            self._reference = None
+        elif self._reference is None:
+            self._build_reference()
+
+    def _build_reference(self) -> None:
+        """The policies of now as the old ones."""
+        self._reference = ReferencePolicies(self.policy, self.reference)
+
+    def _follow_reference(self) -> None:
+        if self._reference is not None:
+            self._build_reference()
+
+    def renew(self, parts: Iterable[str]) -> None:
+        if "reference" in parts:
+            self._follow_reference()
 
     def state_parts(self) -> dict[str, StatePart]:
         """The networks, their optimisers, the temperatures and, where one is kept, the reference policies."""
-        parts: dict[str, StatePart] = {**super().state_parts(), "temperature": self.temperature}
-        if isinstance(self.temperature, AutoTemperature):
-            parts["temperature_optimizer"] = self.temperature.optimizer
+        parts = super().state_parts()
         if self._reference is not None:
             parts["reference"] = self._reference
         return parts
@@ -160,14 +187,18 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
             self._fit_critics(batch, self._critic_target(batch))
             draws = [self._draw_action(i, batch) for i in range(self.team.n_agents)]
             critic = self.policy.critic.freeze(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
-            log_probs = torch.stack([_mean(draw.log_prob, batch, i) for i, draw in enumerate(draws)])
+            entropies = self._targets.of_rows([d.log_prob.detach() for d in draws], batch.masks, batch.active)
+            presence = shares_of(batch.active, self.team.n_agents)
             updated: tuple[int, ...] = ()
             for i in self._walk(critic, draws, batch):
-                self._improve(i, draws[i], critic, batch, updated)
+                if presence[i] == 0:
+                    continue
+                with weighed(self.policy.actor_optimizers[i], presence[i]):
+                    self._improve(i, draws[i], critic, batch, updated)
                 updated = (*updated, i)
                 if self.order.sequential and len(updated) < self.team.n_agents:
                     critic.replace(self.team.encoded_slices[i], self._redraw(i, batch))
-            self._fit_temperatures(log_probs)
+            self._fit_temperatures(entropies)
             self._update_targets()
             self._n_updates += 1
         self._finish_training()
@@ -280,23 +311,7 @@ class SoftActorCritic(OffPolicyTeamAlgorithm, ABC):
         active = None if batch.active is None else batch.active[:, i]
         return self._reference.old_of(i, batch.observations[i], mask, active, self.generator)
 
-    def _fit_temperatures(self, log_probs: Tensor) -> None:
-        """Appendix H.1 for each agent's temperature and for the joint one."""
-        joint = log_probs.sum(0, keepdim=True)
-        self.temperature.update(torch.cat([log_probs, joint]), self.learning_rate_of("ent_coef"))
-        self._metrics.add("entropy", -joint[0])
-        self._metrics.add("ent_coef", self._ent_coefs[-1])
-
     def _begin_update(self) -> None:
         self._ent_coefs = self.temperature.current()
         if self._reference is not None:
             self._reference.follow()
-
-
-def _mean(log_prob: Tensor, batch: TeamBatch, i: int) -> Tensor:
-    """Mean over the states where agent i is in the game, outside the graph."""
-    values = log_prob.detach()
-    if batch.active is None:
-        return values.mean()
-    active = batch.active[:, i]
-    return (values * active).sum() / active.sum().clamp_min(1)

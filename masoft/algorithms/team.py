@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.saved import SavedAlgorithm
+from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec, team_of
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
+from masoft.mirror.schedule import value_at
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
 from masoft.spec import TeamSpec
-from masoft.validation import Callable as IsCallable
-from masoft.validation import Constraints, Instance, Integer, MappingOf, Nothing, OneOf, Real
+from masoft.validation import Constraints, Instance, Integer, MappingOf, Nothing, OneOf, Real, ScheduleOf
 
 Schedule = Callable[[float], float]
 LearningRate = float | Schedule | Mapping[str, float | Schedule]
@@ -31,9 +34,8 @@ T = TypeVar("T", bound="TeamAlgorithm")
 
 LEARNING_RATE = (
     Real(0, open_low=True),
-    IsCallable("a schedule"),
-    MappingOf(("actor", "critic", "ent_coef"), Real(0, open_low=True)),
-    MappingOf(("actor", "critic", "ent_coef"), IsCallable("a schedule")),
+    ScheduleOf(Real(0)),
+    MappingOf(("actor", "critic", "ent_coef"), (Real(0, open_low=True), ScheduleOf(Real(0)))),
 )
 
 
@@ -70,7 +72,7 @@ COMMON: Constraints = {
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(SavedAlgorithm):
+class TeamAlgorithm(SavedAlgorithm, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -83,10 +85,16 @@ class TeamAlgorithm(SavedAlgorithm):
     is_learning: bool = False
     policy: JointPolicy
     team_reward: str
+    stats_window_size: int
     preset_timesteps: int | None = None
     policy_base: ClassVar[type[BasePolicy]] = BasePolicy  # type: ignore[type-abstract]
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
+    followers: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "_setup_lr_schedule",
+        "stats_window_size": "_resize_statistics",
+    }
+    unchangeable: ClassVar[Mapping[str, str]] = UNCHANGEABLE
 
     def _prepare_env(self, env: Any, team_reward: str) -> VecEnv | None:
         """Whatever the user passed as a VecEnv of teams; remembers the team."""
@@ -127,22 +135,37 @@ class TeamAlgorithm(SavedAlgorithm):
         return policy
 
     def _setup_lr_schedule(self) -> None:
-        rates = self.learning_rate
-        by_part = rates if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
+        by_part = self._rates_by_part()
         self.lr_schedules = {part: FloatSchedule(rate) for part, rate in by_part.items()}
-        missing = [part for part in self.learning_rate_parts if part not in by_part]
-        if missing:
-            raise ConfigurationError(explain("learning_rate", f"given for {self.learning_rate_parts}", rates))
+        if any(part not in by_part for part in self.learning_rate_parts):
+            must = f"given for {self.learning_rate_parts}"
+            raise ConfigurationError(explain("learning_rate", must, self.learning_rate))
         self.lr_schedule = self.lr_schedules[self.learning_rate_parts[0]]
 
+    def _rates_by_part(self) -> dict[str, float | Schedule]:
+        rates: Any = self.learning_rate
+        return dict(rates) if isinstance(rates, Mapping) else dict.fromkeys(self.learning_rate_parts, rates)
+
     def learning_rate_of(self, part: str) -> float:
-        """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress."""
-        return float(self.lr_schedules[part](self.progress_remaining))
+        """The learning rate of one part (``"actor"``, ``"critic"``, ``"ent_coef"``) at the present progress, >= 0."""
+        return value_at(self.lr_schedules[part], self.progress_remaining, f"learning_rate of the {part}", Real(0))
 
     @property
     def progress_remaining(self) -> float:
-        """Share of the training that is left, from 1 to 0 (SB3's own goes below 0 when the last steps overshoot)."""
-        return max(self._current_progress_remaining, 0.0)
+        """Share of the training that is left, from 1 to 0."""
+        return self._current_progress_remaining
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        # The last rollout may go past the end; no schedule is asked for a place outside of [0, 1].
+        self._current_progress_remaining = min(max(self._current_progress_remaining, 0.0), 1.0)
+
+    def _resize_statistics(self) -> None:
+        """Let the windows over recent episodes have their new length."""
+        self._stats_window_size = self.stats_window_size
+        if self.ep_info_buffer is not None and self.ep_success_buffer is not None:
+            self.ep_info_buffer = deque(self.ep_info_buffer, maxlen=self.stats_window_size)
+            self.ep_success_buffer = deque(self.ep_success_buffer, maxlen=self.stats_window_size)
 
     def _build_policy(self) -> None:
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
@@ -182,7 +205,8 @@ class TeamAlgorithm(SavedAlgorithm):
         self.team = team
         self.observation_space, self.action_space = team.observation_space, team.action_space
         self.n_envs = getattr(self, "n_envs", 1)
-        self._setup_model()
+        with self._unsettled():
+            self._setup_model()
 
     def _build_buffer(self) -> None:
         """Make storage for the environments that have just been set; a model that only predicts has none."""

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,15 @@ from masoft.errors import ModelFileError, explain
 
 OPEN_NAMESPACES = {"torch.nn": torch.nn, "torch.optim": torch.optim}
 """Libraries whose public classes any file may name."""
+
+
+SCHEDULES: Mapping[str, tuple[str, ...]] = {
+    "LinearSchedule": ("start", "end", "end_fraction"),
+    "ConstantSchedule": ("val",),
+    "FloatSchedule": ("value_schedule",),
+}
+"""stable-baselines3's schedules, with the arguments that rebuild them; nothing else of it may be named."""
+_SCHEDULES_AT = "stable_baselines3.common.utils"
 
 
 def path_of(value: type | types.FunctionType) -> str:
@@ -58,6 +67,8 @@ class Trust:
         if path in self._objects:
             return self._objects[path]
         module_name, name = path.split(":")
+        if module_name == _SCHEDULES_AT and name in SCHEDULES:
+            return getattr(importlib.import_module(module_name), name)
         if module_name in OPEN_NAMESPACES:
             found = getattr(OPEN_NAMESPACES[module_name], name, None)
             if isinstance(found, type):
@@ -89,9 +100,17 @@ class Trust:
         return found
 
 
-def is_plain_record(value: object) -> bool:
-    """Whether a value is a frozen dataclass that its fields rebuild."""
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return False
-    is_frozen = type(value).__dataclass_params__.frozen  # type: ignore[attr-defined]
-    return is_frozen and all(field.init for field in dataclasses.fields(value))
+def fields_of(value: object) -> dict[str, Any] | None:
+    """What rebuilds a frozen dataclass, or a schedule of stable-baselines3, by name; None of anything else."""
+    kind = type(value)
+    names: Iterable[str] = ()
+    if kind.__module__ == _SCHEDULES_AT and kind.__name__ in SCHEDULES:
+        names = SCHEDULES[kind.__name__]
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        if not is_frozen or not all(field.init for field in dataclasses.fields(value)):
+            return None
+        names = [field.name for field in dataclasses.fields(value)]
+    else:
+        return None
+    return {name: getattr(value, name) for name in names}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from masoft.errors import ModelFileError, explain
-from masoft.files.trust import Trust, is_plain_record, path_of
+from masoft.files.trust import SCHEDULES, Trust, fields_of, path_of
 
 Json = Any
 MAX_DEPTH = 64
@@ -76,8 +76,8 @@ class Encoder:
             return {"class": path_of(value)}
         if isinstance(value, types.FunctionType) and "<" not in value.__qualname__:  # no lambda, no closure
             return {"function": path_of(value)}
-        if is_plain_record(value):
-            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        fields = fields_of(value)
+        if fields is not None:
             items = {name: self.encode(item, f"{where}.{name}") for name, item in fields.items()}
             return {"object": path_of(type(value)), "fields": items}
         return self._give_up(value, where)
@@ -190,13 +190,13 @@ class Decoder:
     def _object(self, value: dict[str, Any], where: str, depth: int) -> Any:
         kind = self._trust.find(value["object"])
         fields = self._dict(value["fields"], where, depth)
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        if not (isinstance(kind, type) and (dataclasses.is_dataclass(kind) or kind.__name__ in SCHEDULES)):
             raise ModelFileError(explain(f"{where} in the model file", "a frozen dataclass", value["object"]))
         try:
             made = kind(**fields)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AssertionError) as error:
             raise ModelFileError(f"{where} in the model file cannot be built: {error}") from error
-        if not is_plain_record(made):
+        if fields_of(made) is None:
             raise ModelFileError(explain(f"{where} in the model file", "a frozen dataclass", value["object"]))
         return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -40,6 +42,20 @@ def encode_joint_action(team: TeamSpec, actions: Tensor) -> Tensor:
 def encoded_choices(action: ActionSpec, device: torch.device | str = "cpu") -> Tensor:
     """Every action of a categorical agent as a critic sees it, (prod(nvec), encoded_size)."""
     return encode_action(action, enumerate_actions(action.nvec, device))
+
+
+def log_choices(mask: Tensor, nvec: Sequence[int]) -> Tensor:
+    """Logarithm of the number of legal actions: the largest entropy that a policy can have there.
+
+    Args:
+        mask: (batch, sum(nvec)), true where a choice is legal; a part without any counts as one choice.
+        nvec: number of choices of each part.
+
+    Returns:
+        (batch,), nats; 0 where there is nothing to choose.
+    """
+    parts = torch.split(mask.to(torch.get_default_dtype()), list(nvec), dim=-1)
+    return torch.stack([part.sum(-1).clamp_min(1).log() for part in parts]).sum(0)
 
 
 def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 STANDARD_EPSILON = 1e-8
+FEWEST_ROWS = 16
+"""So few states have no statistics of their own."""
 
 
 def surrogate(ratio: Tensor, advantage: Tensor, joint_ratio: Tensor | None = None) -> Tensor:
@@ -26,18 +28,23 @@ def surrogate(ratio: Tensor, advantage: Tensor, joint_ratio: Tensor | None = Non
     return weighted if joint_ratio is None else joint_ratio * weighted
 
 
-def standardise(advantage: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def standardise(advantage: Tensor, active: Tensor | None = None, whole: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Advantages minus their mean, divided by their standard deviation, over the states where the agent is active.
+
+    A mean of a handful is noise: below `FEWEST_ROWS` active states those of the whole rollout are taken.
 
     Args:
         advantage: (batch,).
         active: (batch,), 1 where it is; None means everywhere.
+        whole: (n_rows,), the rollout's advantages where the agent is active; None: there are no others.
 
     Returns:
         the standardised advantages (batch,), and the deviation that they were divided by (scalar). Fewer than two
-        active states are left as they are.
+        states in all are left as they are.
     """
     counted = advantage if active is None else advantage[active.bool()]
+    if active is not None and whole is not None and counted.numel() < FEWEST_ROWS:
+        counted = whole
     if counted.numel() < 2:
         return advantage, torch.ones_like(advantage.sum())
     deviation, mean = torch.std_mean(counted)

@@ -92,7 +92,7 @@ class ClipDrift(Drift):
     updated where one is carried; with the advantage over all own actions (batch, n_joint) it is the exact mean.
 
     Args:
-        clip_range: c > 0, or a schedule.
+        clip_range: c >= 0, or a schedule; at 0, where a schedule may end, nobody moves.
 
     Reference:
         Kuba et al., Heterogeneous-Agent Mirror Learning, 2022.
@@ -101,7 +101,7 @@ class ClipDrift(Drift):
     clip_range: Scheduled = 0.2
 
     def __post_init__(self) -> None:
-        check_scheduled(self, "clip_range", open_low=True)
+        check_scheduled(self, "clip_range")
 
     @property
     def needs(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ class JointClipDrift(Drift):
     is why the correction clips it closer to 1.
 
     Args:
-        clip_range: c > 0, or a schedule.
+        clip_range: c >= 0, or a schedule; at 0, where a schedule may end, nobody moves.
         first: share of the clip range that the first agent of a sweep has; it grows linearly to 1 for the last, who
             has nobody left to disturb (A2PO). 1: all have the same.
 
@@ -34,7 +34,7 @@ class JointClipDrift(Drift):
     first: float = 1.0
 
     def __post_init__(self) -> None:
-        check_scheduled(self, "clip_range", open_low=True)
+        check_scheduled(self, "clip_range")
         check_parameters("JointClipDrift", {"first": (Real(0, 1, open_low=True),)}, {"first": self.first})
 
     @property

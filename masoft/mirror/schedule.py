@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
 from masoft.errors import ConfigurationError, explain
-from masoft.validation import Callable as IsCallable
-from masoft.validation import Real, check_parameters
+from masoft.validation import Constraint, Real, ScheduleOf, check_parameters
 
 Scheduled: TypeAlias = float | Callable[[float], float]
 """A number, or a function of the remaining progress (1 at the start, 0 at the end, as in stable-baselines3)."""
@@ -58,6 +57,19 @@ class Schedulable:
         return replace(self, **changed) if changed else self
 
 
+def value_at(schedule: Scheduled, progress: float, which: str, must: Constraint) -> float:
+    """A scheduled number at a remaining progress from 1 to 0, checked where it is used.
+
+    Raises:
+        ConfigurationError: the schedule left its range; names it, the progress and the value.
+    """
+    value = schedule(progress) if callable(schedule) else schedule
+    if not must.accepts(value):
+        where = f"That is its value at a remaining progress of {progress:g}."
+        raise ConfigurationError(explain(which, f"{must.describe()} at any time", value, where))
+    return float(value)
+
+
 def number(value: Scheduled, which: str) -> float:
     """The number itself, or a refusal that says how to fill in a schedule.
 
@@ -70,12 +82,13 @@ def number(value: Scheduled, which: str) -> float:
 
 
 def check_scheduled(owner: object, name: str, low: float = 0.0, open_low: bool = False) -> None:
-    """Refuse a field that is neither a number from ``low`` on nor a schedule.
+    """Refuse a field that is neither a number from ``low`` on nor a schedule of such.
 
     Raises:
         ConfigurationError: names the class, the field, what it must be and what it got.
     """
-    constraint = (Real(low, open_low=open_low), IsCallable("a function of the remaining progress"))
+    real = Real(low, open_low=open_low)
+    constraint = (real, ScheduleOf(real))
     check_parameters(type(owner).__name__, {name: constraint}, {name: getattr(owner, name)})
 
 

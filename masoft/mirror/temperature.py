@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from masoft.errors import ConfigurationError, explain
+from masoft.mirror.entrywise import EntrywiseAdam
+from masoft.mirror.target_entropy import Entropies
 from masoft.spec import TeamSpec
-
-DISCRETE_ENTROPY_FRACTION = 0.3
 
 
 class FixedTemperature(nn.Module):
@@ -31,83 +31,72 @@ class FixedTemperature(nn.Module):
         assert isinstance(self.values, Tensor)
         return self.values
 
-    def update(self, log_probs: Tensor, learning_rate: float) -> None:
+    def update(self, entropies: Entropies, learning_rate: float) -> None:
         """Nothing to learn."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Take nothing: the constant is a setting."""
+        return super().load_state_dict({**state_dict, "values": self.values}, *args, **kwargs)
 
 
 class AutoTemperature(nn.Module):
     """Temperatures that hold each agent's entropy, and the joint one, at a target (paper Appendix H.1).
 
     As in the reference implementation the gradient goes to ``log alpha``; it is written out, so that all n + 1
-    temperatures are one optimiser step.
+    temperatures are one optimiser step. Where agents are not always there, or have no choice in some rows, each step
+    weighs as much as the rows that count.
 
     Args:
         initial: starting value of every temperature, > 0.
-        targets: target entropies, (n_agents + 1,).
+        n_agents: number of agents.
+        is_even: whether all rows count for everybody.
 
     Reference:
         Haarnoja et al., Soft Actor-Critic Algorithms and Applications, 2018, section 5.
     """
 
-    def __init__(self, initial: float, targets: Tensor) -> None:
+    def __init__(self, initial: float, n_agents: int, is_even: bool = True) -> None:
         super().__init__()
-        self.log_values = nn.Parameter(torch.full_like(targets, math.log(initial)))
-        self.register_buffer("targets", targets)
-        self.optimizer = torch.optim.Adam([self.log_values], fused=True)
+        self.log_values = nn.Parameter(torch.full((n_agents + 1,), math.log(initial)))
+        self.optimizer: torch.optim.Optimizer
+        if is_even:
+            self.optimizer = torch.optim.Adam([self.log_values], fused=True)
+        else:
+            self.optimizer = EntrywiseAdam(self.log_values)
 
     def current(self) -> Tensor:
         """Temperatures, (n_agents + 1,): the agents' own, then the joint one; without gradient."""
         return self.log_values.detach().exp()
 
-    def update(self, log_probs: Tensor, learning_rate: float) -> None:
+    def update(self, entropies: Entropies, learning_rate: float) -> None:
         """One step on J(alpha) = E[-alpha log pi - alpha target].
 
         Args:
-            log_probs: mean log-probabilities of the agents' own policies, then of the joint one, (n_agents + 1,).
+            entropies: where the entropies stand and where they should.
             learning_rate: step size.
         """
-        assert isinstance(self.targets, Tensor)
-        self.log_values.grad = -(log_probs + self.targets)
+        self.log_values.grad = -(entropies.log_probs + entropies.targets)
         self.optimizer.param_groups[0]["lr"] = learning_rate
+        if isinstance(self.optimizer, EntrywiseAdam):
+            self.optimizer.shares = entropies.shares
         self.optimizer.step()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Take the learned values; targets, which older files hold, are settings."""
+        return super().load_state_dict({"log_values": state_dict["log_values"]}, *args, **kwargs)
 
 
 Temperature = FixedTemperature | AutoTemperature
 
 
-def make_temperature(
-    ent_coef: float | str, target_entropy: float | str | Mapping[str, float], team: TeamSpec
-) -> Temperature:
+def make_temperature(ent_coef: float | str, team: TeamSpec) -> Temperature:
     """The temperature that ``ent_coef`` names.
 
     Args:
         ent_coef: a number >= 0, ``"auto"`` (starting at 1) or ``"auto_x"`` (starting at x).
-        target_entropy: ``"auto"``, a number for every agent, or numbers by agent.
         team: the team's specification.
-
-    Raises:
-        ConfigurationError: a target for an agent that the team does not have, or none for one that it has.
     """
     if isinstance(ent_coef, str):
         initial = float(ent_coef.split("_")[1]) if "_" in ent_coef else 1.0
-        own = target_entropies(target_entropy, team)
-        return AutoTemperature(initial, torch.tensor([*own, sum(own)]))
+        return AutoTemperature(initial, team.n_agents, is_even=not (team.has_masks or team.has_deaths))
     return FixedTemperature(ent_coef, team.n_agents)
-
-
-def target_entropies(target_entropy: float | str | Mapping[str, float], team: TeamSpec) -> list[float]:
-    """Each agent's target entropy.
-
-    ``"auto"`` is -dim(A) for a Box (paper Table 4) and 0.3 log|A| for categorical parts. (The reference means
-    0.98 log|A| there and computes 0.)
-    """
-    if isinstance(target_entropy, Mapping):
-        if set(target_entropy) != set(team.names):
-            raise ConfigurationError(explain("target_entropy", f"a dict with the keys {team.names}", target_entropy))
-        return [float(target_entropy[name]) for name in team.names]
-    if isinstance(target_entropy, str):
-        return [
-            -float(a.action.size) if a.action.is_box else DISCRETE_ENTROPY_FRACTION * math.log(a.action.n_joint)
-            for a in team.agents
-        ]
-    return [float(target_entropy)] * team.n_agents

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
@@ -99,15 +101,21 @@ class PlainHASAC:
         self.critic_optimizer = torch.optim.Adam(weights, rate, foreach=False, **settings)
         self.learns_temperature = hasattr(model.temperature, "log_values")
         current = model.temperature.current()
-        self.log_alpha = (current + (current == 0)).log().requires_grad_()
+        self.log_alphas = [(value + (value == 0)).log().requires_grad_() for value in current]
         self.fixed = None if self.learns_temperature else current
-        self.alpha_optimizer = torch.optim.Adam([self.log_alpha], rate, foreach=False)
+        self.rate = rate
+        self.alpha_optimizers = [torch.optim.Adam([each], rate, foreach=False) for each in self.log_alphas]
         self.generator = copy_of(model.generator)
         self.cpu_generator = copy_of(model.cpu_generator)
 
     def _action_of(self, actor: nn.Module) -> Any:
         owners = zip(self.team.agents, self.model.policy.actors, strict=True)
         return next(agent.action for agent, known in owners if known is actor)
+
+    @property
+    def log_alpha(self) -> Tensor:
+        """Logarithms of all temperatures, (n_agents + 1,)."""
+        return torch.stack(self.log_alphas)
 
     def update(self, batch: TeamBatch) -> dict[str, float]:
         """One update; returns the losses."""
@@ -117,7 +125,7 @@ class PlainHASAC:
         with torch.no_grad():
             draws = [self.draw(i, batch.observations[i], self.mask_of(i, batch.masks)) for i in range(n)]
         joint = [draw.action for draw in draws]
-        means = torch.stack([mean_over(self.signal(i, draw), batch.active, i) for i, draw in enumerate(draws)])
+        signals = [self.signal(i, draw) for i, draw in enumerate(draws)]
         losses = []
         for place, i in enumerate(self.model.order.draw(n, self.cpu_generator)):
             noise = draws[i].noise
@@ -126,21 +134,51 @@ class PlainHASAC:
             loss = self.actor_loss(i, joint, noise, batch, alpha[i])
             self.actor_optimizers[i].zero_grad()
             loss.backward()
-            self.actor_optimizers[i].step()
+            share = 1.0 if batch.active is None else float(batch.active[:, i].sum()) / len(batch.active)
+            self.step(self.actor_optimizers[i], share)
             losses.append(loss.item())
             if self.model.order.sequential and place < n - 1:
                 with torch.no_grad():
                     joint[i] = self.draw(i, batch.observations[i], self.mask_of(i, batch.masks)).action
         if self.learns_temperature:
-            means = torch.cat([means, means.sum(0, keepdim=True)])
-            self.alpha_optimizer.zero_grad()
-            (-self.log_alpha * (means + self.model.temperature.targets)).sum().backward()
-            self.alpha_optimizer.step()
+            self.fit_temperatures(signals, batch)
         with torch.no_grad():
             for target, critic in zip(self.targets, self.critics, strict=True):
                 for old, new in zip(target.parameters, critic.parameters, strict=True):
                     old.copy_((1 - self.model.tau) * old + self.model.tau * new)
         return {"critic_loss": critic_loss, "actor_loss": sum(losses) / n}
+
+    def step(self, optimizer: torch.optim.Optimizer, share: float) -> None:
+        """A step whose length is weighed by a share of rows; at 0 there is none."""
+        optimizer.param_groups[0]["lr"] = self.rate * share
+        if share > 0:
+            optimizer.step()
+
+    def fit_temperatures(self, signals: list[Tensor], batch: TeamBatch) -> None:
+        """Row by row: an agent counts where it is there and has a choice."""
+        n_rows, n = len(batch.rewards), self.team.n_agents
+        excess: list[list[float]] = [[] for _ in range(n + 1)]
+        n_counted = [0] * (n + 1)
+        for row in range(n_rows):
+            in_row = []
+            for i, agent in enumerate(self.team.agents):
+                is_there = batch.active is None or bool(batch.active[row, i])
+                target = -float(agent.action.size)
+                if not agent.action.is_box:
+                    legal = [1.0] * agent.action.mask_size
+                    if batch.masks is not None:
+                        legal = batch.masks[row, self.team.mask_slices[i]].tolist()
+                    ends = np.cumsum([0, *agent.action.nvec])
+                    counts = [sum(legal[a:b]) for a, b in itertools.pairwise(ends.tolist())]
+                    target = 0.3 * math.log(math.prod(counts))
+                if is_there and target != 0:
+                    in_row.append(float(signals[i][row]) + target)
+                    excess[i].append(in_row[-1])
+            excess[n].append(sum(in_row))
+            n_counted[n] += bool(in_row)
+        for k, (each, optimizer) in enumerate(zip(self.log_alphas, self.alpha_optimizers, strict=True)):
+            each.grad = torch.tensor(-sum(excess[k]) / max(len(excess[k]), 1), dtype=each.dtype)
+            self.step(optimizer, (len(excess[k]) if k < n else n_counted[n]) / n_rows)
 
     def target(self, batch: TeamBatch, alpha: Tensor) -> Tensor:
         """Eq. 5 and 6."""

@@ -109,10 +109,13 @@ def test_params_clone_and_repr() -> None:
     assert "order" not in MASAC("matrix/maxent", **SMALL).get_params()
 
 
-def test_set_params_refuses_to_discard_what_was_learned() -> None:
+def test_set_params_on_a_model_that_has_learned_changes_all_or_nothing() -> None:
     model = HASAC("matrix/maxent", **SMALL).learn(22)
-    with pytest.raises(ConfigurationError, match="discard what this HASAC has learned"):
-        model.set_params(gamma=0.9)
+    with pytest.raises(ConfigurationError, match="'buffer_size' parameter of a HASAC that is built must be as it was"):
+        model.set_params(gamma=0.9, buffer_size=50)
+    assert model.gamma == model.replay_buffer.gamma == 0.99
+    model.set_params(gamma=0.9)
+    assert model.gamma == model.get_params()["gamma"] == model.replay_buffer.gamma == 0.9
 
 
 def test_same_seed_same_run_and_global_generators_untouched() -> None:
