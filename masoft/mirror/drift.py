@@ -42,6 +42,20 @@ class Drift(Schedulable, ABC):
         """Optional fields of `PolicyChange` that this drift cannot do without."""
         return frozenset()
 
+    @property
+    def terms(self) -> tuple[Drift, ...]:
+        """The drifts of which this one is the sum; none where it is zero everywhere."""
+        return (self,)
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        """Ratios new / old at which the slope may jump, away from 1.
+
+        Only a hint to the exact solver, which measures the jumps itself: one that is missing costs it time, one too
+        many changes nothing.
+        """
+        return ()
+
     def __add__(self, other: object) -> Drift:
         if not isinstance(other, Drift):
             return NotImplemented
@@ -58,6 +72,10 @@ class Drift(Schedulable, ABC):
 @dataclass(frozen=True)
 class NoDrift(Drift):
     """D = 0: the trivial drift. With `Everywhere` it makes the template plain soft policy iteration (HASAC)."""
+
+    @property
+    def terms(self) -> tuple[Drift, ...]:
+        return ()
 
     def __call__(self, change: PolicyChange) -> Tensor:
         return torch.zeros_like(change.kl_new_old().detach())
@@ -106,6 +124,11 @@ class ClipDrift(Drift):
     @property
     def needs(self) -> frozenset[str]:
         return frozenset({"advantage"})
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        clip_range = number(self.clip_range, "ClipDrift's clip_range")
+        return 1 - clip_range, 1 + clip_range
 
     def __call__(self, change: PolicyChange) -> Tensor:
         clip_range = number(self.clip_range, "ClipDrift's clip_range")
@@ -203,6 +226,14 @@ class SumDrift(Drift):
     def needs(self) -> frozenset[str]:
         return frozenset().union(*(part.needs for part in self.parts))
 
+    @property
+    def terms(self) -> tuple[Drift, ...]:
+        return tuple(term for part in self.parts for term in part.terms)
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        return tuple(sorted({bend for part in self.parts for bend in part.bends}))
+
     def __call__(self, change: PolicyChange) -> Tensor:
         total = self.parts[0](change)
         for part in self.parts[1:]:
@@ -230,6 +261,14 @@ class ScaledDrift(Drift):
     @property
     def needs(self) -> frozenset[str]:
         return self.drift.needs
+
+    @property
+    def terms(self) -> tuple[Drift, ...]:
+        return tuple(ScaledDrift(self.factor, term) for term in self.drift.terms)
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        return self.drift.bends
 
     def __call__(self, change: PolicyChange) -> Tensor:
         return number(self.factor, "ScaledDrift's factor") * self.drift(change)

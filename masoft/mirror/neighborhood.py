@@ -50,6 +50,11 @@ class Neighborhood(Schedulable, ABC):
         return frozenset()
 
     @property
+    def limits(self) -> tuple[Neighborhood, ...]:
+        """The neighborhoods of which this one is the intersection; none where everything is a member."""
+        return (self,)
+
+    @property
     def kl_radius(self) -> float | None:
         """Size of the mean KL(old || new) to aim a step at; whether it is a member is checked apart. None: unknown."""
         return None
@@ -76,6 +81,10 @@ class Everywhere(Neighborhood):
     def contains(self, change: PolicyChange) -> bool:
         return True
 
+    @property
+    def limits(self) -> tuple[Neighborhood, ...]:
+        return ()
+
     def __repr__(self) -> str:
         return "Everywhere()"
 
@@ -100,6 +109,11 @@ class StatewiseNeighborhood(Neighborhood, ABC):
     @abstractmethod
     def per_state(self, change: PolicyChange) -> Tensor:
         """How far the new policy is from the old one at each state, (batch,), >= 0."""
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        """Ratios new / old at which the slope of `per_state` may jump: a hint, as `Drift.bends` is."""
+        return ()
 
     def distance(self, change: PolicyChange) -> Tensor:
         per_state = self.per_state(change)
@@ -149,6 +163,10 @@ class TotalVariationBall(StatewiseNeighborhood):
     def kl_radius(self) -> float | None:
         # Pinsker: TV <= sqrt(KL / 2), and the mean of TV is at most the root of half the mean KL.
         return 2 * number(self.radius, "TotalVariationBall's radius") ** 2
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        return (1.0,)
 
     def per_state(self, change: PolicyChange) -> Tensor:
         if change.is_finite:
@@ -207,6 +225,10 @@ class Intersection(Neighborhood):
     def kl_radius(self) -> float | None:
         known = [part.kl_radius for part in self.parts if part.kl_radius is not None]
         return min(known) if known else None
+
+    @property
+    def limits(self) -> tuple[Neighborhood, ...]:
+        return tuple(limit for part in self.parts for limit in part.limits)
 
     def distance(self, change: PolicyChange) -> Tensor:
         return torch.stack([_relative(part, change) for part in self.parts]).max()

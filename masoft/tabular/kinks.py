@@ -1,21 +1,61 @@
-"""Kinks that nobody declared: found where the exact solver's steps jam, then taken out of the smooth part.
+"""Kinks of a penalty: places where its slope along one probability jumps, set apart so that the rest is smooth.
 
 Drifts such as ``E_old[ReLU(|r - 1| - c)]`` are smooth but for a few points, and the maximiser likes to sit on those.
+Some kinks are expected (`Drift.bends`); the others are found where the exact solver's steps jam.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from masoft.tabular.finite import LOG_FLOOR, Slopes, SmoothPart
+from masoft.tabular.finite import ILLEGAL, LOG_FLOOR, Slopes, SmoothPart
 from masoft.tabular.game import Array
-from masoft.tabular.penalties import Kink
 
 HALVINGS = 60
 SMALLEST_JUMP = 1e-7
 NUDGE = 2e-12
 """Within this share of a kink the slope is read just below it, where no rounding decides on which side it counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kink:
+    """``jump * ReLU(p - at)`` for each probability p apart.
+
+    Args:
+        at: (n_states, n_actions).
+        jump: (n_states, n_actions), >= 0.
+    """
+
+    at: Array
+    jump: Array
+
+    def value(self, probs: Array) -> Array:
+        """Its sum over actions, (n_states,)."""
+        total: Array = (self.jump * np.maximum(probs - self.at, 0.0)).sum(-1)
+        return total
+
+
+def kinks_at(smooth: SmoothPart, bends: Sequence[float], log_old: Array) -> tuple[Kink, ...]:
+    """The kinks at given ratios to the old policy, each jump measured from just below to just above.
+
+    Args:
+        smooth: a penalty that is convex in each probability.
+        bends: ratios new / old; those at or below 0 are never reached.
+        log_old: (n_states, n_actions).
+    """
+    legal, found = log_old > ILLEGAL / 2, []
+    for bend in bends:
+        if bend <= 0:
+            continue
+        position = log_old + np.log(bend)
+        jump = np.where(legal, smooth(position + NUDGE).slope - smooth(position - NUDGE).slope, 0.0)
+        if (jump > 0).any():
+            found.append(Kink(np.exp(position), np.maximum(jump, 0.0)))
+    return tuple(found)
 
 
 def find_kink(smooth: SmoothPart, low: Array, high: Array, legal: NDArray[np.bool_]) -> Kink | None:
@@ -38,23 +78,27 @@ def find_kink(smooth: SmoothPart, low: Array, high: Array, legal: NDArray[np.boo
         high, at_high = np.where(left, middle, high), np.where(left, here, at_high)
     jump = at_high - at_low
     real = legal & (jump > SMALLEST_JUMP * (1 + np.abs(at_low)))
-    return Kink(np.exp(high), np.where(real, jump, 0.0), above=True) if real.any() else None
+    return Kink(np.exp(high), np.where(real, jump, 0.0)) if real.any() else None
 
 
-def without_kink(smooth: SmoothPart, kink: Kink) -> SmoothPart:
-    """The penalty less a kink of its own.
+def without_kinks(smooth: SmoothPart, kinks: Sequence[Kink], log_probs: Array) -> Slopes:
+    """What a penalty says near a policy, less kinks of its own.
 
     Args:
         smooth: the penalty.
-        kink: as `find_kink` gives it.
+        kinks: as `kinks_at` and `find_kink` give them.
+        log_probs: of the policy, (n_states, n_actions).
     """
-    position = np.log(np.maximum(kink.at, np.exp(LOG_FLOOR)))
-
-    def part(log_probs: Array) -> Slopes:
-        near = (np.abs(log_probs - position) <= NUDGE) & (kink.jump > 0)
-        x = np.where(near, position - NUDGE, log_probs)
-        found = smooth(x)
-        slope = found.slope - kink.jump * (x > position)
-        return Slopes(found.value - kink.value(np.exp(x)), slope, found.curve)
-
-    return part
+    positions = [np.log(np.maximum(kink.at, np.exp(LOG_FLOOR))) for kink in kinks]
+    x = log_probs
+    for kink, position in zip(kinks, positions, strict=True):
+        near = (np.abs(x - position) <= NUDGE) & (kink.jump > 0)
+        x = np.where(near, position - NUDGE, x)
+    found, probs = smooth(x), np.exp(x)
+    value, slope = found.value, found.slope
+    for kink, position in zip(kinks, positions, strict=True):
+        value, slope = value - kink.value(probs), slope - kink.jump * (x > position)
+    if kinks:
+        # The value belongs to where the policy is, not to where the slope was read.
+        value = value + (slope * (np.exp(log_probs) - probs)).sum(-1)
+    return Slopes(value, slope, found.curve)

@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from masoft.errors import NumericalFault, explain
 from masoft.tabular.finite import ILLEGAL, LOG_FLOOR, Slopes, SmoothPart
 from masoft.tabular.game import Array
-from masoft.tabular.kinks import find_kink, without_kink
-from masoft.tabular.penalties import Kink, Pieces
+from masoft.tabular.kinks import Kink, find_kink, without_kinks
+from masoft.tabular.penalties import Penalty, Reference
 
 TOLERANCE = 1e-13
+ROUNDING = 1e-15
+CONSTANT = 1e-9
+"""Curvatures that differ by this share count as equal, and the model has a closed form."""
+
 MAX_STEPS = 500
 MAX_DAMPING = 4.0**12
 MAX_KINKS = 12
@@ -32,22 +36,22 @@ _CEILING = 50.0
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One agent's step: maximise ``<p, linear> - entropy_weight sum p log p - kinks - smooth`` in each state.
+    """One agent's step: maximise ``<p, linear> - ent_coef sum p log p - kinks - smooth`` in each state.
 
     Args:
         linear: (n_states, n_actions).
-        entropy_weight: (n_states, 1), >= 0.
+        ent_coef: alpha >= 0.
         kinks: piecewise linear parts.
-        smooth: the other parts.
+        smooth: the rest of the penalty, None where it is zero.
         statewise: whether ``smooth`` treats the states apart.
         legal: (n_states, n_actions).
         weights: (n_states,), > 0.
     """
 
     linear: Array
-    entropy_weight: Array
+    ent_coef: float
     kinks: tuple[Kink, ...]
-    smooth: tuple[SmoothPart, ...]
+    smooth: SmoothPart | None
     statewise: bool
     legal: NDArray[np.bool_]
     weights: Array
@@ -56,21 +60,29 @@ class Problem:
         """What is minimised, (n_states,); the weighted total everywhere if the smooth part mixes the states."""
         probs = np.where(self.legal, np.exp(log_probs), 0.0)
         logs = np.where(self.legal, log_probs, 0.0)
-        total = (probs * (self.entropy_weight * logs - np.where(self.legal, self.linear, 0.0))).sum(-1)
+        total = (probs * (self.ent_coef * logs - np.where(self.legal, self.linear, 0.0))).sum(-1)
         for kink in self.kinks:
             total = total + kink.value(probs)
         total = total + smooth_value
         return total if self.statewise else np.full_like(total, (self.weights * total).sum())
 
+    def slopes(self, log_probs: Array, smooth: Slopes) -> tuple[Array, Array]:
+        """Slope and curvature of the loss, without kinks."""
+        slope = smooth.slope + self.ent_coef * (np.where(self.legal, log_probs, 0.0) + 1) - self.linear
+        return slope, np.maximum(smooth.curve + self.ent_coef, SMALLEST_CURVE)
+
 
 def make_problem(
-    advantage: Array, ent_coef: float, pieces: Pieces, log_old: Array, legal: NDArray[np.bool_], weights: Array
+    reference: Reference, ent_coef: float, penalties: Sequence[Penalty], legal: NDArray[np.bool_]
 ) -> Problem:
-    """The problem of one agent, the multiple of KL(new || old) folded into the entropy and the linear part."""
-    kl_weight = np.broadcast_to(np.asarray(pieces.kl_weight, dtype=np.float64), (len(weights), 1))
-    linear = advantage + kl_weight * np.where(legal, log_old, 0.0)
-    weight = ent_coef + kl_weight
-    return Problem(linear, weight, pieces.kinks, pieces.smooth, pieces.statewise, legal, weights)
+    """The problem of one agent: the advantage, whose argmax is that of Q but which keeps the digits that Q shares."""
+    linear, weights = reference.advantage, reference.weights
+    if not penalties:
+        return Problem(linear, ent_coef, (), None, True, legal, weights)
+    total = penalties[0]
+    for penalty in penalties[1:]:
+        total = total + penalty
+    return Problem(linear, ent_coef, total.kinks, total.smooth, total.statewise, legal, weights)
 
 
 def maximise(problem: Problem, start: Array) -> Array:
@@ -83,8 +95,8 @@ def maximise(problem: Problem, start: Array) -> Array:
     Raises:
         NumericalFault: the penalty is not convex or not piecewise smooth, so that the argmax is out of reach.
     """
-    if not problem.smooth and not problem.kinks and (problem.entropy_weight > 0).all():
-        return _boltzmann(problem)
+    if problem.smooth is None and problem.ent_coef > 0:
+        return _softmax(problem.linear / problem.ent_coef, problem.legal)
     log_probs, settled = _model_steps(problem, start)
     for _ in range(MAX_KINKS):
         if settled:
@@ -101,25 +113,27 @@ def maximise(problem: Problem, start: Array) -> Array:
 
 def _declare_kink(problem: Problem, log_probs: Array) -> Problem | None:
     """The same problem with a kink near the given point declared; None where there is none."""
-    legal = problem.legal
-
-    def smooth(x: Array) -> Slopes:
-        return _slopes(problem, x)
-
+    legal, smooth = problem.legal, problem.smooth
+    if smooth is None:
+        return None
     for reach in (1e-6, 1e-3, 0.3):
         low = np.where(legal, np.maximum(log_probs - reach, LOG_FLOOR), ILLEGAL)
         kink = find_kink(smooth, low, np.where(legal, log_probs + reach, ILLEGAL), legal)
         if kink is not None:
-            return replace(problem, kinks=(*problem.kinks, kink), smooth=(without_kink(smooth, kink),))
+
+            def rest(x: Array, kink: Kink = kink) -> Slopes:
+                return without_kinks(smooth, [kink], x)
+
+            return replace(problem, kinks=(*problem.kinks, kink), smooth=rest)
     return None
 
 
-def _boltzmann(problem: Problem) -> Array:
-    """The closed form ``p = exp(linear / weight) / sum``."""
-    scores = np.where(problem.legal, problem.linear / problem.entropy_weight, -np.inf)
-    scores = scores - scores.max(-1, keepdims=True)
-    log_probs = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
-    return np.where(problem.legal, np.maximum(log_probs, LOG_FLOOR), ILLEGAL)
+def _softmax(scores: Array, legal: NDArray[np.bool_]) -> Array:
+    """Log-probabilities proportional to exp(scores)."""
+    legal_scores = np.where(legal, scores, -np.inf)
+    shifted = legal_scores - legal_scores.max(-1, keepdims=True)
+    log_probs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return np.where(legal, np.maximum(log_probs, LOG_FLOOR), ILLEGAL)
 
 
 def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
@@ -129,16 +143,15 @@ def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
     loss = problem.loss(x, here.value)
     damping = np.ones((len(x), 1))
     for _ in range(MAX_STEPS):
-        slope = here.slope + problem.entropy_weight * (np.where(problem.legal, x, 0.0) + 1) - problem.linear
-        curve = np.maximum(here.curve + problem.entropy_weight, SMALLEST_CURVE) * damping
-        moved = model_maximiser(x, slope, curve, problem.kinks, problem.legal)
+        slope, curve = problem.slopes(x, here)
+        steps = curve * damping
+        moved = model_maximiser(x, slope, steps, problem.kinks, problem.legal)
         there = _slopes(problem, moved)
         new_loss = problem.loss(moved, there.value)
         good = new_loss <= loss + 1e-14 * (1 + np.abs(loss))
         if not problem.statewise:
             good[:] = good.all()
-        distance = (np.abs(np.exp(moved) - np.exp(x)) * damping).max(-1)
-        if (good & (distance <= TOLERANCE)).all():
+        if good.all() and _is_settled(problem, slope + steps * (moved - x), moved, there):
             return moved, True
         damping = np.where(good[:, None], np.maximum(damping / 4, 1.0), damping * 4)
         if damping.max() > MAX_DAMPING:
@@ -152,12 +165,20 @@ def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
     return x, False
 
 
+def _is_settled(problem: Problem, expected: Array, log_probs: Array, found: Slopes) -> bool:
+    """Whether the slopes are those that the model had at its maximiser: then it is the problem's maximiser, too."""
+    slope, curve = problem.slopes(log_probs, found)
+    gap = np.where(problem.legal, np.abs(slope - expected), 0.0)
+    # Without entropy there are flat directions, along which nothing but rounding moves a policy.
+    noise = ROUNDING * (np.abs(found.slope) + np.abs(problem.linear)).max(-1, keepdims=True)
+    return bool(((np.exp(log_probs) * gap <= TOLERANCE * curve) | (gap <= noise)).all())
+
+
 def _slopes(problem: Problem, log_probs: Array) -> Slopes:
+    if problem.smooth is not None:
+        return problem.smooth(log_probs)
     zeros = np.zeros_like(log_probs)
-    total = Slopes(zeros[:, 0], zeros, zeros)
-    for part in problem.smooth:
-        total = total + part(log_probs)
-    return total
+    return Slopes(zeros[:, 0], zeros, zeros)
 
 
 def model_maximiser(
@@ -175,6 +196,9 @@ def model_maximiser(
     Returns:
         log z; -1e9 where illegal.
     """
+    largest = np.where(legal, curve, 0.0).max(-1, keepdims=True)
+    if not kinks and np.allclose(np.where(legal, curve, largest), largest, rtol=CONSTANT, atol=0.0):
+        return _softmax(log_probs - slope / largest, legal)
     at, shifts = _sorted_kinks(kinks, slope.shape)
     base = [np.where(legal, log_probs - (slope + shift) / curve, -np.inf) for shift in shifts]
 
@@ -226,18 +250,14 @@ def _normalise(
 
 def _sorted_kinks(kinks: Sequence[Kink], shape: tuple[int, ...]) -> tuple[list[Array], list[Array]]:
     """Kink positions in rising order (as logarithms), and the slope before the first and after each."""
-    shift = np.zeros(shape)
-    for kink in kinks:
-        if not kink.above:
-            shift = shift - kink.jump
+    shifts = [np.zeros(shape)]
     if not kinks:
-        return [], [shift]
+        return [], shifts
     with np.errstate(divide="ignore"):
         positions = np.log(np.stack([np.broadcast_to(kink.at, shape) for kink in kinks]))
     jumps = np.stack([np.broadcast_to(kink.jump, shape) for kink in kinks])
     order = np.argsort(positions, axis=0, kind="stable")
     positions, jumps = np.take_along_axis(positions, order, 0), np.take_along_axis(jumps, order, 0)
-    shifts = [shift]
     for jump in jumps:
         shifts.append(shifts[-1] + jump)
     return list(positions), shifts

@@ -162,7 +162,7 @@ class _Run:
         """The initial policies, checked."""
         assert self.game.legal is not None
         initial = self.game.checked_policies(policies)
-        trivial = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
+        trivial = not self.drift.terms and not self.neighborhood.limits
         for agent, (policy, legal) in enumerate(zip(initial, self.game.legal, strict=True)):
             if not trivial and (policy[legal] == 0).any():
                 cure = "Give such an action a small probability, or declare it illegal in the game."

@@ -20,7 +20,7 @@ from masoft.tabular.maximise import make_problem, maximise
 from masoft.tabular.penalties import (
     Limit,
     Reference,
-    drift_pieces,
+    drift_penalty,
     has_zero_radius,
     neighborhood_limits,
 )
@@ -58,19 +58,13 @@ def respond(task: Task, drift: Drift, neighborhood: Neighborhood) -> Array:
     reference = task.reference
     if has_zero_radius(neighborhood):
         return reference.log_old
-    penalty = drift_pieces(drift, reference)
+    penalty = drift_penalty(drift, reference)
     limits = neighborhood_limits(neighborhood, reference)
 
     def solve(multipliers: list[Array], start: Array) -> Array:
-        pieces = penalty
-        for limit, multiplier in zip(limits, multipliers, strict=True):
-            if multiplier.any():
-                pieces = pieces + limit.pieces(multiplier)
-        # The advantage and not the Q-value, whose argmax is the same: it keeps the digits in which all actions agree.
-        problem = make_problem(
-            reference.advantage, task.ent_coef, pieces, reference.log_old, task.legal, reference.weights
-        )
-        return maximise(problem, start)
+        penalties = [] if penalty is None else [penalty]
+        penalties += [limit.distance * by for limit, by in zip(limits, multipliers, strict=True) if by.any()]
+        return maximise(make_problem(reference, task.ent_coef, penalties, task.legal), start)
 
     log_new = _with_limits(solve, limits, reference)
     return _pull_inside(log_new, neighborhood, reference) if limits else log_new
@@ -99,7 +93,7 @@ def _with_limits(
 
 def _excess(limit: Limit, log_new: Array, reference: Reference) -> Array:
     """Distance over radius, less one: (1, 1) for a shared limit and (n_states, 1) else; > 0 where it is broken."""
-    distance = limit.value(log_new)
+    distance = limit.distance.value(log_new)
     if limit.shared:
         distance = (reference.weights * distance).sum(keepdims=True)
     return distance[:, None] / limit.radius - 1
