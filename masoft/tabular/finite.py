@@ -75,24 +75,19 @@ class FinitePolicy:
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """What a penalty says near one policy.
+    """What a penalty says near one policy, or near several side by side, (..., n_states, n_actions).
 
     Args:
-        value: (n_states,).
-        slope: (n_states, n_actions), derivative along each probability p.
-        curve: (n_states, n_actions), p times the second derivative, >= 0; row sums stand in for the diagonal.
+        value: (..., n_states).
+        slope: (..., n_states, n_actions), derivative along each probability p.
     """
 
     value: Array
     slope: Array
-    curve: Array
-
-    def __add__(self, other: Slopes) -> Slopes:
-        return Slopes(self.value + other.value, self.slope + other.slope, self.curve + other.curve)
 
 
 SmoothPart: TypeAlias = Callable[[Array], Slopes]
-"""From log-probabilities (n_states, n_actions) to what a penalty says there."""
+"""From log-probabilities (..., n_states, n_actions) to what a penalty says there."""
 
 
 def log_policy(policy: Array, legal: NDArray[np.bool_]) -> Array:
@@ -103,29 +98,20 @@ def log_policy(policy: Array, legal: NDArray[np.bool_]) -> Array:
 
 
 def slopes(penalty: Penalty, log_probs: Array, weights: Array) -> Slopes:
-    """Value, slope and curvature of a penalty by automatic differentiation.
+    """Value and slope of a penalty by automatic differentiation.
 
     Args:
-        penalty: at least twice differentiable almost everywhere.
+        penalty: differentiable almost everywhere.
         log_probs: (n_states, n_actions).
         weights: (n_states,), > 0; a penalty that mixes the states counts by its weighted sum.
     """
     x = torch.from_numpy(log_probs).requires_grad_()
-    scale = torch.from_numpy(weights)
     with torch.enable_grad():
         value = penalty(x)
         if not value.requires_grad:
-            zeros = np.zeros_like(log_probs)
-            return Slopes(value.numpy(), zeros, zeros)
-        (first,) = torch.autograd.grad((scale * value).sum(), x, create_graph=True)
-        first = first / scale[:, None]
-        if first.requires_grad:
-            (second,) = torch.autograd.grad(first.sum(), x)
-        else:
-            second = torch.zeros_like(x)
-    probs = np.exp(log_probs)
-    inverse = np.divide(1.0, probs, out=np.zeros_like(probs), where=probs > 0)
-    slope = first.detach().numpy()
-    # With x = log p: D' = D_x / p and p D'' = (D_xx - D_x) / p.
-    curve = np.nan_to_num((second.numpy() - slope) * inverse, nan=0.0, posinf=0.0, neginf=0.0)
-    return Slopes(value.detach().numpy(), slope * inverse, np.maximum(curve, 0.0))
+            return Slopes(value.numpy(), np.zeros_like(log_probs))
+        (gradient,) = torch.autograd.grad(value, x, torch.from_numpy(weights))
+    # With x = log p: D' = D_x / p.
+    scale = weights[:, None] * np.exp(log_probs)
+    slope = np.divide(gradient.numpy(), scale, out=np.zeros_like(scale), where=scale > 0)
+    return Slopes(value.detach().numpy(), slope)

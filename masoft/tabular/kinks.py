@@ -47,15 +47,13 @@ def kinks_at(smooth: SmoothPart, bends: Sequence[float], log_old: Array) -> tupl
         bends: ratios new / old; those at or below 0 are never reached.
         log_old: (n_states, n_actions).
     """
-    legal, found = log_old > ILLEGAL / 2, []
-    for bend in bends:
-        if bend <= 0:
-            continue
-        position = log_old + np.log(bend)
-        jump = np.where(legal, smooth(position + NUDGE).slope - smooth(position - NUDGE).slope, 0.0)
-        if (jump > 0).any():
-            found.append(Kink(np.exp(position), np.maximum(jump, 0.0)))
-    return tuple(found)
+    reached = [bend for bend in bends if bend > 0]
+    if not reached:
+        return ()
+    positions = log_old + np.log(reached)[:, None, None]
+    slope = smooth(np.concatenate([positions - NUDGE, positions + NUDGE])).slope
+    jumps = np.where(log_old > ILLEGAL / 2, np.maximum(slope[len(reached) :] - slope[: len(reached)], 0.0), 0.0)
+    return tuple(Kink(np.exp(at), jump) for at, jump in zip(positions, jumps, strict=True) if jump.any())
 
 
 def find_kink(smooth: SmoothPart, low: Array, high: Array, legal: NDArray[np.bool_]) -> Kink | None:
@@ -87,7 +85,7 @@ def without_kinks(smooth: SmoothPart, kinks: Sequence[Kink], log_probs: Array) -
     Args:
         smooth: the penalty.
         kinks: as `kinks_at` and `find_kink` give them.
-        log_probs: of the policy, (n_states, n_actions).
+        log_probs: of the policy, (..., n_states, n_actions).
     """
     positions = [np.log(np.maximum(kink.at, np.exp(LOG_FLOOR))) for kink in kinks]
     x = log_probs
@@ -101,4 +99,4 @@ def without_kinks(smooth: SmoothPart, kinks: Sequence[Kink], log_probs: Array) -
     if kinks:
         # The value belongs to where the policy is, not to where the slope was read.
         value = value + (slope * (np.exp(log_probs) - probs)).sum(-1)
-    return Slopes(value, slope, found.curve)
+    return Slopes(value, slope)

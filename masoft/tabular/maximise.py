@@ -23,7 +23,10 @@ from masoft.tabular.penalties import Penalty, Reference
 
 TOLERANCE = 1e-13
 ROUNDING = 1e-15
-CONSTANT = 1e-9
+CURVE_STEP = 1e-5
+"""By how much log-probabilities move where a curvature is measured."""
+
+CONSTANT = 1e-7
 """Curvatures that differ by this share count as equal, and the model has a closed form."""
 
 MAX_STEPS = 500
@@ -32,6 +35,24 @@ MAX_KINKS = 12
 SMALLEST_CURVE = 1e-9
 ENOUGH = 1e-14
 _CEILING = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The loss around a policy, its kinks left out of slope and curvature.
+
+    Args:
+        loss: (n_states,).
+        slope: (n_states, n_actions), derivative along each probability p.
+        curve: (n_states, n_actions), p times the second derivative, > 0; row sums stand in for the diagonal. It
+            decides how fast the steps converge, not where to, so a difference of slopes is exact enough.
+        noise: (n_states, 1), below which a slope is rounding.
+    """
+
+    loss: Array
+    slope: Array
+    curve: Array
+    noise: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +87,20 @@ class Problem:
         total = total + smooth_value
         return total if self.statewise else np.full_like(total, (self.weights * total).sum())
 
-    def slopes(self, log_probs: Array, smooth: Slopes) -> tuple[Array, Array]:
-        """Slope and curvature of the loss, without kinks."""
-        slope = smooth.slope + self.ent_coef * (np.where(self.legal, log_probs, 0.0) + 1) - self.linear
-        return slope, np.maximum(smooth.curve + self.ent_coef, SMALLEST_CURVE)
+    def near(self, log_probs: Array) -> Near:
+        """Loss, slope and curvature at a policy."""
+        if self.smooth is None:
+            value, smooth_slope, curve = np.zeros(len(log_probs)), 0.0, np.zeros_like(log_probs)
+        else:
+            found = self.smooth(np.stack([log_probs, log_probs + CURVE_STEP]))
+            value, smooth_slope = found.value[0], found.slope[0]
+            # With x = log p, p D'' is the derivative of D' along x.
+            with np.errstate(over="ignore", invalid="ignore"):
+                curve = (found.slope[1] - smooth_slope) / CURVE_STEP
+        slope = smooth_slope + self.ent_coef * (np.where(self.legal, log_probs, 0.0) + 1) - self.linear
+        known = np.where((curve > 0) & (curve < np.inf), curve, 0.0)
+        noise = ROUNDING * (np.abs(smooth_slope) + np.abs(self.linear)).max(-1, keepdims=True)
+        return Near(self.loss(log_probs, value), slope, np.maximum(known + self.ent_coef, SMALLEST_CURVE), noise)
 
 
 def make_problem(
@@ -138,47 +169,33 @@ def _softmax(scores: Array, legal: NDArray[np.bool_]) -> Array:
 
 def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
     """Steps to the model's maximiser, damped where they do not lower the loss; and whether they settled."""
-    x = start
-    here = _slopes(problem, x)
-    loss = problem.loss(x, here.value)
+    x, here = start, problem.near(start)
     damping = np.ones((len(x), 1))
     for _ in range(MAX_STEPS):
-        slope, curve = problem.slopes(x, here)
-        steps = curve * damping
-        moved = model_maximiser(x, slope, steps, problem.kinks, problem.legal)
-        there = _slopes(problem, moved)
-        new_loss = problem.loss(moved, there.value)
-        good = new_loss <= loss + 1e-14 * (1 + np.abs(loss))
+        curve = here.curve * damping
+        moved = model_maximiser(x, here.slope, curve, problem.kinks, problem.legal)
+        there = problem.near(moved)
+        good = there.loss <= here.loss + 1e-14 * (1 + np.abs(here.loss))
         if not problem.statewise:
             good[:] = good.all()
-        if good.all() and _is_settled(problem, slope + steps * (moved - x), moved, there):
+        if good.all() and _is_settled(problem, here.slope + curve * (moved - x), moved, there):
             return moved, True
         damping = np.where(good[:, None], np.maximum(damping / 4, 1.0), damping * 4)
         if damping.max() > MAX_DAMPING:
             break
         if good.all():
-            x, here, loss = moved, there, new_loss
+            x, here = moved, there
         elif good.any():
             x = np.where(good[:, None], moved, x)
-            here = _slopes(problem, x)
-            loss = np.where(good, new_loss, loss)
+            here = problem.near(x)
     return x, False
 
 
-def _is_settled(problem: Problem, expected: Array, log_probs: Array, found: Slopes) -> bool:
+def _is_settled(problem: Problem, expected: Array, log_probs: Array, found: Near) -> bool:
     """Whether the slopes are those that the model had at its maximiser: then it is the problem's maximiser, too."""
-    slope, curve = problem.slopes(log_probs, found)
-    gap = np.where(problem.legal, np.abs(slope - expected), 0.0)
+    gap = np.where(problem.legal, np.abs(found.slope - expected), 0.0)
     # Without entropy there are flat directions, along which nothing but rounding moves a policy.
-    noise = ROUNDING * (np.abs(found.slope) + np.abs(problem.linear)).max(-1, keepdims=True)
-    return bool(((np.exp(log_probs) * gap <= TOLERANCE * curve) | (gap <= noise)).all())
-
-
-def _slopes(problem: Problem, log_probs: Array) -> Slopes:
-    if problem.smooth is not None:
-        return problem.smooth(log_probs)
-    zeros = np.zeros_like(log_probs)
-    return Slopes(zeros[:, 0], zeros, zeros)
+    return bool(((np.exp(log_probs) * gap <= TOLERANCE * found.curve) | (gap <= found.noise)).all())
 
 
 def model_maximiser(

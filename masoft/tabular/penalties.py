@@ -1,4 +1,4 @@
-"""Drifts and neighborhoods as the exact solver meets them: called as they are, with slopes by automatic differentiation.
+"""Drifts and neighborhoods as the exact solver meets them: called as they are, with slopes by autograd.
 
 The solver knows none of them by name. It hands each an exact record of the change and reads off one number a state;
 what bends sharply is measured on both sides of the bend and set apart as a kink.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 import torch
@@ -41,8 +41,12 @@ class Reference:
     updated: tuple[int, ...]
 
     def change(self, log_new: Tensor) -> PolicyChange:
-        """The policy change that drifts and neighborhoods see."""
-        old, advantage, weights = self._tensors
+        """The policy change that drifts and neighborhoods see.
+
+        Args:
+            log_new: log-probabilities (n_states, n_actions), or those of several new policies one below the other.
+        """
+        old, advantage, weights = self._tensors(len(log_new) // len(self.log_old))
         return PolicyChange(
             old,
             FinitePolicy(log_new),
@@ -52,10 +56,10 @@ class Reference:
             parameter_change=(log_new.exp() - old.probs).reshape(-1),
         )
 
-    @cached_property
-    def _tensors(self) -> tuple[FinitePolicy, Tensor, Tensor]:
-        old = FinitePolicy(torch.from_numpy(self.log_old))
-        return old, torch.from_numpy(self.advantage), torch.from_numpy(self.weights)
+    @cache  # noqa: B019 - as short-lived as the reference itself
+    def _tensors(self, copies: int) -> tuple[FinitePolicy, Tensor, Tensor]:
+        tables = torch.from_numpy(np.tile([self.log_old, self.advantage], (1, copies, 1)))
+        return FinitePolicy(tables[0]), tables[1], torch.from_numpy(np.tile(self.weights, copies))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,7 @@ class Penalty:
     def bent(cls, reference: Reference, measure: Measure, bends: tuple[float, ...]) -> Penalty:
         """A statewise penalty whose slope may jump at ratios new / old."""
         plain = cls(reference, measure)
-        return cls(reference, measure, kinks_at(plain.slopes, bends, reference.log_old))
+        return cls(reference, measure, kinks_at(plain.smooth, bends, reference.log_old))
 
     def __add__(self, other: Penalty) -> Penalty:
         return Penalty(
@@ -92,7 +96,11 @@ class Penalty:
         """The penalty times numbers >= 0 a state, (n_states, 1)."""
         scale = torch.from_numpy(factor[:, 0])
         kinks = tuple(Kink(kink.at, factor * kink.jump) for kink in self.kinks)
-        return Penalty(self.reference, lambda change: scale * self.measure(change), kinks, self.statewise)
+
+        def measure(change: PolicyChange) -> Tensor:
+            return (scale * self.measure(change).view(-1, len(scale))).view(-1)
+
+        return Penalty(self.reference, measure, kinks, self.statewise)
 
     def value(self, log_new: Array) -> Array:
         """(n_states,), kinks included."""
@@ -100,13 +108,19 @@ class Penalty:
             measured: Array = self.measure(self.reference.change(torch.from_numpy(log_new))).numpy()
         return measured
 
-    def slopes(self, log_new: Array) -> Slopes:
-        """What the penalty says near a policy, kinks included."""
-        return slopes(lambda x: self.measure(self.reference.change(x)), log_new, self.reference.weights)
-
     def smooth(self, log_new: Array) -> Slopes:
-        """What is left of it without the known kinks."""
-        return without_kinks(self.slopes, self.kinks, log_new)
+        """What is left of it without the known kinks, near policies (..., n_states, n_actions)."""
+        return without_kinks(self._slopes, self.kinks, log_new)
+
+    def _slopes(self, log_new: Array) -> Slopes:
+        """Kinks included; several policies are one long record where no state looks at another."""
+        if log_new.ndim > 2 and not self.statewise:
+            each = [self._slopes(one) for one in log_new]
+            return Slopes(np.stack([one.value for one in each]), np.stack([one.slope for one in each]))
+        rows = log_new.reshape(-1, log_new.shape[-1])
+        weights = np.tile(self.reference.weights, len(rows) // log_new.shape[-2])
+        found = slopes(lambda x: self.measure(self.reference.change(x)), rows, weights)
+        return Slopes(found.value.reshape(log_new.shape[:-1]), found.slope.reshape(log_new.shape))
 
 
 @dataclass(frozen=True, eq=False)
