@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from masoft.functional.distributions import Categoricals
+from masoft.distributions import Categoricals
 from masoft.mirror import ClipDrift, Drift, KLDrift, PolicyChange, SquaredRatioDrift, TotalVariationDrift
 
 OUT = Path(__file__).parents[1] / "assets" / "drift-gallery.png"

@@ -16,9 +16,9 @@ from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
+from masoft.distributions import Categoricals
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
-from masoft.functional.distributions import Categoricals
 from masoft.functional.soft import active_mean, soft_target
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critics import FrozenCritic

@@ -10,8 +10,8 @@ from torch import Tensor
 from masoft.algorithms.experience import Experience
 from masoft.buffers.rollout import RolloutLayout, TeamRolloutBuffer
 from masoft.buffers.views import apply_view
+from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages, td_errors
-from masoft.functional.rows import PolicyRows, entropy_of, keep, pick_rows
 from masoft.networks.recurrent import Sequences
 from masoft.networks.value import CriticInputs
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
@@ -60,7 +60,7 @@ def evaluate_rollout(
     values, last_values, critic_memory, after = _values(buffer, policy, recall)
     rewards = buffer.rewards
     if ent_coef is not None:
-        entropies = torch.stack([entropy_of(each, generator) for each in old], dim=-1)
+        entropies = torch.stack([each.entropy(generator) for each in old], dim=-1)
         entropies = entropies if active is None else entropies * active
         rewards = rewards + ent_coef * layout.from_rows(entropies.sum(-1))
     next_values = values[1:].clone()
@@ -91,7 +91,7 @@ def evaluate_rollout(
 
 def _old_policies(
     buffer: TeamRolloutBuffer, policy: OnPolicyTeamPolicy, recall: Recall, order: Tensor | None
-) -> tuple[tuple[PolicyRows, ...], Memories]:
+) -> tuple[tuple[Distribution, ...], Memories]:
     """The agents' policies over all rows, and what they remembered before each sequence."""
     team, length = policy.team, policy.sequence_length
     old, memories = [], []
@@ -101,7 +101,7 @@ def _old_policies(
         before = _before(recall.actors[i] if recall.actors else None, buffer, policy.hidden_size)
         sequences = None if before is None else Sequences(buffer.starts[:-1], before)
         rows, remembered = policy.along(i, observation, mask, sequences)
-        old.append(keep(pick_rows(rows, order)))
+        old.append(rows.rows(order).keep())
         if before is not None and remembered is not None:
             memories.append(_at_sequence_starts(before, remembered, length))
     return tuple(old), tuple(memories)

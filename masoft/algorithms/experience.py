@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.rollout import RolloutLayout
+from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages
-from masoft.functional.rows import PolicyRows, join_rows, pick_rows
 from masoft.mirror.change import PolicyChange
 from masoft.networks.recurrent import Sequences
 from masoft.networks.value import CriticInputs
@@ -35,7 +35,7 @@ class AgentBatch:
     observation: Tensor
     mask: Tensor | None
     actions: Tensor
-    old: PolicyRows
+    old: Distribution
     old_log_prob: Tensor
     advantage: Tensor
     joint_ratio: Tensor | None
@@ -43,7 +43,7 @@ class AgentBatch:
     sequences: Sequences | None
 
     def change_to(
-        self, new: PolicyRows, updated: tuple[int, ...] = (), parameter_change: Tensor | None = None
+        self, new: Distribution, updated: tuple[int, ...] = (), parameter_change: Tensor | None = None
     ) -> PolicyChange:
         """The change from the old policy to ``new`` at these states."""
         return PolicyChange(
@@ -80,7 +80,7 @@ class Experience:
     masks: Tensor | None
     active: Tensor | None
     actions: Tensor
-    old: tuple[PolicyRows, ...]
+    old: tuple[Distribution, ...]
     log_probs: Tensor
     values: Tensor
     returns: Tensor
@@ -151,7 +151,7 @@ def batch_of(
         observation=pick(experience.inputs.observations[i], rows),
         mask=None if experience.masks is None else pick(experience.masks[:, team.mask_slices[i]], rows),
         actions=pick(experience.actions[:, team.action_slices[i]], rows),
-        old=pick_rows(experience.old[i], rows),
+        old=experience.old[i].rows(rows),
         old_log_prob=pick(experience.log_probs[:, i], rows),
         advantage=pick(advantages[:, min(i, advantages.shape[1] - 1)], rows),
         joint_ratio=joint_ratio,
@@ -185,5 +185,5 @@ def join(batches: Sequence[AgentBatch], length: int) -> AgentBatch:
         if sequences
         else None
     )
-    old = pick_rows(join_rows([batch.old for batch in batches]), order)
+    old = Distribution.join([batch.old for batch in batches]).rows(order)
     return replace(batches[0], **joined, old=old, sequences=side_by_side)  # type: ignore[arg-type]

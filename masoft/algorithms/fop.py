@@ -15,9 +15,9 @@ from masoft.algorithms.presence import shares_of, step_by_presence, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
+from masoft.distributions import Categoricals, Distribution
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
-from masoft.functional.distributions import Categoricals, Distribution
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility

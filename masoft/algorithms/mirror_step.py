@@ -11,7 +11,6 @@ from torch import Tensor
 from masoft.algorithms.experience import AgentBatch, Experience, batch_of
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.presence import weighed
-from masoft.functional.rows import entropy_of
 from masoft.functional.surrogate import approximate_kl, standardise, surrogate
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.drift import Drift, NoDrift
@@ -100,7 +99,7 @@ class MirrorStep:
             if ent_coef is not None:
                 # The same draws at each look, so that a line search compares like with like.
                 draws = torch.Generator(batch.advantage.device).manual_seed(seed)
-                entropy = now.mean(entropy_of(now.new, draws))
+                entropy = now.mean(now.new.entropy(draws))
                 gain = gain + ent_coef * entropy
             tried[:] = [(now, entropy)]
             return -gain

@@ -18,9 +18,9 @@ from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
+from masoft.distributions import Categoricals, Distribution
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
-from masoft.functional.distributions import Categoricals, Distribution
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.drift import Drift, NoDrift
@@ -295,8 +295,8 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
             for i in agents:
                 now = self._draw_action(i, batch)
                 objective, _ = self._objective(i, now, critic, batch)
-                outputs = [now.policy.logits] if isinstance(now.policy, Categoricals) else [now.policy.mean]
-                gradient = torch.autograd.grad(objective, outputs)[0]
+                first = next(iter(now.policy.parameters.values()))
+                gradient = torch.autograd.grad(objective, first)[0]
                 slopes.append(float(gradient.square().sum()))
             return slopes
 

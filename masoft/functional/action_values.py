@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from masoft.functional.distributions import enumerate_actions
+from masoft.functional.choices import enumerate_actions
 
 ILLEGAL = -1e9
 

@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from masoft.functional.distributions import enumerate_actions, one_hot_parts
+from masoft.functional.choices import enumerate_actions, one_hot_parts
 from masoft.spec import ActionSpec, TeamSpec
 
 

@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from masoft.distributions import Gaussian
 from masoft.errors import ConfigurationError, explain
 from masoft.functional import divergence
-from masoft.functional.distributions import SquashedGaussian
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.schedule import Schedulable, Scheduled, check_scheduled, number
 from masoft.validation import OneOf, check_parameters
@@ -83,7 +83,7 @@ class NoDrift(Drift):
 
 @dataclass(frozen=True)
 class KLDrift(Drift):
-    """``weight * KL``, in closed form for squashed Gaussians and (masked) categoricals.
+    """``weight * KL``, in closed form for Gaussians and (masked) categoricals.
 
     Args:
         weight: >= 0, or a schedule.
@@ -200,10 +200,10 @@ class WassersteinDrift(Drift):
 
     def __call__(self, change: PolicyChange) -> Tensor:
         old, new = change.old, change.new
-        if not (isinstance(old, SquashedGaussian) and isinstance(new, SquashedGaussian)):
+        if not (isinstance(old, Gaussian) and isinstance(new, Gaussian)):
             got = type(new).__name__
             cure = "It measures distances between actions, which a finite action set has not: use KLDrift there."
-            raise ConfigurationError(explain("The policy under WassersteinDrift", "a squashed Gaussian", got, cure))
+            raise ConfigurationError(explain("The policy under WassersteinDrift", "a Gaussian", got, cure))
         distance = divergence.squared_wasserstein(new.mean, new.log_std, old.mean, old.log_std)
         return number(self.weight, "WassersteinDrift's weight") * distance
 

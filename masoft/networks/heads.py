@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from masoft.distributions import Categoricals, Distribution, FixedAction, SquashedGaussian
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.distributions import Categoricals, SquashedGaussian
-from masoft.functional.fixed import FixedAction
+from masoft.spec import AgentSpec
 
 LOG_STD_MIN = -20.0
 LOG_STD_MAX = 2.0
 
+Heads: TypeAlias = "type[Head] | Mapping[str, type[Head]] | None"
+"""Heads of a user's own: one for all agents with a Box, or one an agent by name."""
 
-class SquashedGaussianHead(nn.Module):
+
+class Head(nn.Module, ABC):
+    """Abstract: one linear layer, whose outputs are read as a distribution.
+
+    One of your own goes into ``policy_kwargs={"head": ...}`` as a class and is made by ``head(n_features, action)``,
+    where ``action`` is the agent's `ActionSpec`.
+
+    Args:
+        n_features: length of the feature vector.
+        n_outputs: of the linear layer.
+    """
+
+    def __init__(self, n_features: int, n_outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, n_outputs)
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
+        """Distribution over actions for features (batch, n_features); mask (batch, sum(nvec)), true = legal."""
+        return self.read(self.linear(features), mask)
+
+    @abstractmethod
+    def read(self, outputs: Tensor, mask: Tensor | None = None) -> Distribution:
+        """The same from what the linear layer gave, (..., n_outputs)."""
+
+
+class SquashedGaussianHead(Head):
     """Mean and state-dependent standard deviation of a tanh-squashed Gaussian, in one linear layer.
 
     Args:
@@ -24,20 +53,15 @@ class SquashedGaussianHead(nn.Module):
     """
 
     def __init__(self, n_features: int, size: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_features, 2 * size)
-
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> SquashedGaussian:
-        """Distribution over actions in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
-        return self.read(self.linear(features), mask)
+        super().__init__(n_features, 2 * size)
 
     def read(self, outputs: Tensor, mask: Tensor | None = None) -> SquashedGaussian:
-        """The same from what the linear layer gave, (..., 2 * size)."""
+        """A distribution over actions in [-1, 1] from outputs (..., 2 * size); a mask has no meaning here."""
         mean, log_std = outputs.chunk(2, dim=-1)
         return SquashedGaussian(mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX))
 
 
-class DeterministicHead(nn.Module):
+class DeterministicHead(Head):
     """A tanh-squashed action, without noise.
 
     Args:
@@ -46,19 +70,14 @@ class DeterministicHead(nn.Module):
     """
 
     def __init__(self, n_features: int, size: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_features, size)
-
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> FixedAction:
-        """The action in [-1, 1] for features (batch, n_features); a mask has no meaning here."""
-        return self.read(self.linear(features), mask)
+        super().__init__(n_features, size)
 
     def read(self, outputs: Tensor, mask: Tensor | None = None) -> FixedAction:
-        """The same from what the linear layer gave, (..., size)."""
+        """The action in [-1, 1] from outputs (..., size); a mask has no meaning here."""
         return FixedAction(torch.tanh(outputs))
 
 
-class CategoricalHead(nn.Module):
+class CategoricalHead(Head):
     """Logits of independent categorical parts.
 
     The last layer starts a hundred times smaller than usual, so that a fresh policy is close to uniform (or to
@@ -73,9 +92,8 @@ class CategoricalHead(nn.Module):
     def __init__(
         self, n_features: int, nvec: tuple[int, ...], initial_probabilities: Sequence[float] | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(n_features, sum(nvec))
         self.nvec = nvec
-        self.linear = nn.Linear(n_features, sum(nvec))
         with torch.no_grad():
             self.linear.bias.zero_()
             self.linear.weight.mul_(0.01)
@@ -83,13 +101,29 @@ class CategoricalHead(nn.Module):
                 self.linear.weight.zero_()
                 self.linear.bias.copy_(_checked_probabilities(initial_probabilities, nvec).log())
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> Categoricals:
-        """Distribution over choices for features (batch, n_features); mask (batch, sum(nvec)), true = legal."""
-        return self.read(self.linear(features), mask)
-
     def read(self, outputs: Tensor, mask: Tensor | None = None) -> Categoricals:
-        """The same from what the linear layer gave, (..., sum(nvec))."""
+        """A distribution over choices from outputs (..., sum(nvec))."""
         return Categoricals(outputs, self.nvec, mask)
+
+
+def own_head(agent: AgentSpec, heads: Heads, n_features: int) -> Head | None:
+    """The head that a user has chosen for an agent; None where the usual one serves.
+
+    Args:
+        agent: the agent.
+        heads: a class for all agents with a Box, or classes by agent.
+        n_features: length of the feature vector.
+
+    Raises:
+        ConfigurationError: what was chosen is no class of heads.
+    """
+    chosen = heads.get(agent.name) if isinstance(heads, Mapping) else heads if agent.action.is_box else None
+    if chosen is None:
+        return None
+    if not (isinstance(chosen, type) and issubclass(chosen, Head)):
+        cure = "Subclass masoft.networks.Head and give the class, not an object."
+        raise ConfigurationError(explain(f"The 'head' of agent {agent.name!r}", "a class of heads", chosen, cure))
+    return chosen(n_features, agent.action)
 
 
 def _checked_probabilities(probabilities: Sequence[float], nvec: tuple[int, ...]) -> Tensor:

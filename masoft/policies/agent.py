@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from masoft.functional.distributions import Distribution
+from masoft.distributions import Distribution
 from masoft.functional.observations import TaggedRows
-from masoft.networks.heads import CategoricalHead, SquashedGaussianHead
+from masoft.networks.heads import CategoricalHead, Head, Heads, SquashedGaussianHead, own_head
 from masoft.networks.mlp import make_encoder, mlp
 from masoft.networks.written_out import pass_through
 from masoft.spec import AgentSpec
@@ -23,6 +23,7 @@ class Actor(nn.Module):
         activation_fn: module after each hidden layer.
         final_activation: module after the last hidden layer; None: ``activation_fn``.
         initial_probabilities: starting probabilities of a categorical agent, see `CategoricalHead`.
+        heads: of a user's own, see `own_head`.
     """
 
     def __init__(
@@ -32,13 +33,17 @@ class Actor(nn.Module):
         activation_fn: type[nn.Module] = nn.ReLU,
         final_activation: type[nn.Module] | None = None,
         initial_probabilities: Sequence[float] | None = None,
+        heads: Heads = None,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
         width = net_arch[-1] if net_arch else self.encoder.n_features
-        self.head: SquashedGaussianHead | CategoricalHead
-        if agent.action.is_box:
+        own = own_head(agent, heads, width)
+        self.head: Head
+        if own is not None:
+            self.head = own
+        elif agent.action.is_box:
             self.head = SquashedGaussianHead(width, agent.action.size)
         else:
             self.head = CategoricalHead(width, agent.action.nvec, initial_probabilities)

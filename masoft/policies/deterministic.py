@@ -11,8 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from masoft.functional.distributions import Categoricals
-from masoft.functional.fixed import FixedAction
+from masoft.distributions import Categoricals, FixedAction
 from masoft.networks.critics import JointCritic
 from masoft.networks.heads import CategoricalHead, DeterministicHead
 from masoft.networks.mlp import make_encoder, mlp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from masoft.functional.distributions import Categoricals
+from masoft.distributions import Categoricals
 from masoft.spec import TeamSpec
 
 

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from masoft.functional.distributions import Distribution
+from masoft.distributions import Distribution
 from masoft.networks.mixers import FactoredMixer
 from masoft.networks.optimizer import FusedAdam
 from masoft.networks.utilities import BoxUtility, ChoiceUtility

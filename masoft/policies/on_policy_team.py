@@ -12,7 +12,8 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from masoft.functional.rows import PolicyRows
+from masoft.distributions import Distribution
+from masoft.networks.heads import Heads
 from masoft.networks.hidden import Architecture
 from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import Sequences
@@ -43,6 +44,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         squash_output: squash continuous actions by tanh, as in off-policy methods, instead of clipping them.
         share_parameters: let agents of equal spaces use one actor (and one critic where it sees observations alone).
         initial_action_probabilities: starting probabilities of categorical agents, for all of them or by name.
+        head: a class of heads of your own, for all agents with a Box or by name: it makes the action distribution.
         optimizer_class, optimizer_kwargs: as in SB3; Adam's ``eps`` is 1e-5, as in SB3's PPO.
     """
 
@@ -67,6 +69,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         squash_output: bool = False,
         share_parameters: bool = False,
         initial_action_probabilities: Probabilities | None = None,
+        head: Heads = None,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -81,7 +84,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         def actor(agent: AgentSpec) -> OnPolicyActor:
             start = initial_action_probabilities
             start = start.get(agent.name) if isinstance(start, Mapping) else start
-            return OnPolicyActor(agent, pi, squash_output, log_std_init, start)
+            return OnPolicyActor(agent, pi, squash_output, log_std_init, start, head)
 
         actors = one_an_agent(team, share_parameters, actor)
         self.actors = nn.ModuleList(actors)
@@ -111,7 +114,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
 
     def along(
         self, i: int, observation: Tensor, mask: Tensor | None, sequences: Sequences | None = None
-    ) -> tuple[PolicyRows, Tensor | None]:
+    ) -> tuple[Distribution, Tensor | None]:
         """Agent i's policy at the rows of a batch, and what it remembers after each step, see `OnPolicyActor`.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from masoft.functional.distributions import Distribution, SquashedGaussian
+from masoft.distributions import Categoricals, Distribution
 from masoft.mirror.change import PolicyChange
 from masoft.policies.team_policy import TeamPolicy
 
@@ -21,7 +21,7 @@ class OldPolicy:
 
     Args:
         distribution: the old policy's distribution, outside the graph.
-        actions: (batch, size), drawn from it where it is a Gaussian; None else.
+        actions: (batch, size), drawn from it; None where all its actions can be enumerated.
         active: (batch,) or None.
         parameters: the old policy's weights.
         current: the weights that are being changed.
@@ -98,6 +98,6 @@ class ReferencePolicies:
             generator: source of the carried actions.
         """
         distribution: Distribution = self.actors[i](observation, mask)
-        actions = distribution.sample(generator) if isinstance(distribution, SquashedGaussian) else None
+        actions = None if isinstance(distribution, Categoricals) else distribution.sample(generator)
         parameters = tuple(self.actors[i].parameters())
         return OldPolicy(distribution, actions, active, parameters, tuple(self._policy.actors[i].parameters()))

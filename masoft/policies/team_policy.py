@@ -10,8 +10,9 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from masoft.functional.distributions import Distribution
+from masoft.distributions import Distribution
 from masoft.networks.critics import JointCritic
+from masoft.networks.heads import Heads
 from masoft.networks.optimizer import FusedAdam
 from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, split_arch
@@ -35,6 +36,7 @@ class TeamPolicy(MemorylessPolicy):
         n_critics: number of critic networks.
         share_parameters: let agents of equal spaces use one actor.
         initial_action_probabilities: starting probabilities of categorical agents, for all of them or by name.
+        head: a class of heads of your own, for all agents with a Box or by name: it makes the action distribution.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
 
@@ -54,6 +56,7 @@ class TeamPolicy(MemorylessPolicy):
         n_critics: int = 2,
         share_parameters: bool = False,
         initial_action_probabilities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+        head: Heads = None,
         optimizer_class: Callable[..., torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -68,7 +71,7 @@ class TeamPolicy(MemorylessPolicy):
             start = initial_action_probabilities
             if isinstance(start, Mapping):
                 start = start.get(agent.name)
-            return Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start)
+            return Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start, head)
 
         owners = one_an_agent(team, share_parameters, build)
         self.actors = nn.ModuleList(owners)

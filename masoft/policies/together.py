@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from masoft.functional.gaussian import DiagonalGaussian, draw_few
+from masoft.distributions import DiagonalGaussian
+from masoft.distributions.diagonal_gaussian import draw_few
 from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, DeterministicHead, SquashedGaussianHead
 from masoft.networks.mlp import VectorEncoder

@@ -13,10 +13,10 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import masoft
+from masoft.distributions import Categoricals
 from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
-from masoft.functional.distributions import Categoricals
 from masoft.policies.exploration import uniform_actions
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap

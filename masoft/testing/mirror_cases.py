@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from masoft.distributions import Categoricals, SquashedGaussian
 from masoft.errors import ConfigurationError
-from masoft.functional.distributions import Categoricals, SquashedGaussian
 from masoft.mirror import PolicyChange
 
 BATCH = 6

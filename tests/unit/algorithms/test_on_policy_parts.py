@@ -8,8 +8,8 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from masoft.buffers.rollout import RolloutLayout
+from masoft.distributions import DiagonalGaussian
 from masoft.errors import ConfigurationError
-from masoft.functional.gaussian import DiagonalGaussian
 from masoft.functional.returns import explained_variance, generalised_advantages, td_errors
 from masoft.functional.surrogate import approximate_kl, clipped_square, standardise
 from masoft.mirror.change import PolicyChange

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from masoft.functional.action_values import ActionValues, joint_mask
-from masoft.functional.distributions import enumerate_actions
+from masoft.functional.choices import enumerate_actions
 
 
 def test_places_and_actions_are_inverse_and_in_the_order_of_enumeration() -> None:

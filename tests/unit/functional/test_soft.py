@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from masoft.distributions import Categoricals
 from masoft.functional import soft
-from masoft.functional.distributions import Categoricals
 
 
 def test_soft_value_adds_each_agents_entropy_by_its_own_temperature() -> None:

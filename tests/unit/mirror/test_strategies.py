@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from masoft.distributions import Categoricals, SquashedGaussian
 from masoft.errors import ConfigurationError
-from masoft.functional.distributions import Categoricals, SquashedGaussian
 from masoft.mirror import (
     ClipDrift,
     Everywhere,

@@ -12,7 +12,7 @@ from torch import nn
 
 from masoft import HAPPO, HASAC, HATD3
 from masoft.algorithms.estimator import Estimator
-from masoft.functional.distributions import Categoricals
+from masoft.distributions import Categoricals
 from masoft.policies.team_policy import TeamPolicy
 from masoft.policies.together import Ensemble
 from masoft.spec import ACTION_MASK

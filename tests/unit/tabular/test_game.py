@@ -77,7 +77,7 @@ def test_illegal_actions_are_never_taken_and_their_numbers_never_read() -> None:
 
 
 def test_what_a_finite_game_has_not_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match="WassersteinDrift must be a squashed Gaussian"):
+    with pytest.raises(ConfigurationError, match="WassersteinDrift must be a Gaussian"):
         mehaml(MarkovGame.matrix(PAYOFF), ent_coef=1.0, drift=WassersteinDrift())
 
 

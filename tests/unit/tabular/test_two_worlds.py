@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from masoft import mirror
+from masoft.distributions import Categoricals
 from masoft.errors import ConfigurationError
-from masoft.functional.distributions import Categoricals
 from masoft.mirror import Drift, Neighborhood, PolicyChange, joint_clip
 from masoft.tabular.finite import log_policy
 from masoft.tabular.penalties import Penalty, Reference, drift_penalty, neighborhood_limits

@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Categorical, Independent, Normal, TransformedDistribution, kl_divergence
 from torch.distributions.transforms import TanhTransform
 
-from masoft.functional.distributions import Categoricals, SquashedGaussian, enumerate_actions, one_hot_parts
+from masoft.distributions import Categoricals, SquashedGaussian
+from masoft.functional.choices import enumerate_actions, one_hot_parts
 
 
 def generator(seed: int = 0) -> torch.Generator:

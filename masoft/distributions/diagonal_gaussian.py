@@ -1,19 +1,18 @@
-"""The action distribution of on-policy actors with continuous actions: a diagonal Gaussian that is not squashed."""
+"""The distribution of on-policy actors with continuous actions: a diagonal Gaussian that is not squashed."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-LOG_TWO_PI = math.log(2 * math.pi)
+from masoft.distributions.gaussian import LOG_TWO_PI, Gaussian
 
 
 @dataclass(frozen=True)
-class DiagonalGaussian:
+class DiagonalGaussian(Gaussian):
     """``N(mean, exp(log_std)^2)``, independent entries, as stable-baselines3's PPO uses it.
 
     Actions count in units where the agent's Box is [-1, 1]. A draw may fall outside: the environment gets it clipped,
@@ -24,13 +23,8 @@ class DiagonalGaussian:
         log_std: (batch, size), or (size,) where it is the same in every state.
     """
 
-    mean: Tensor
-    log_std: Tensor
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A reparameterised action, (batch, size), differentiable in mean and log_std."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
-        return torch.addcmul(self.mean, self.log_std.exp(), noise)
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+        return torch.addcmul(self.mean, self.log_std.exp(), self.noise(generator))
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of actions (..., batch, size), (..., batch)."""
@@ -46,14 +40,10 @@ class DiagonalGaussian:
         """The mean, (batch, size): the action used when acting deterministically."""
         return self.mean
 
-    def entropy(self) -> Tensor:
+    def entropy(self, generator: torch.Generator | None = None) -> Tensor:
         """Differential entropy before clipping, (batch,), in closed form; below 0 for narrow policies."""
         per_entry = self.log_std + 0.5 * (1 + LOG_TWO_PI)
         return per_entry.expand_as(self.mean).sum(-1)
-
-    def detach(self) -> DiagonalGaussian:
-        """The same distribution outside the graph."""
-        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
 
     def kl(self, other: DiagonalGaussian) -> Tensor:
         """KL(self || other), (batch,), in closed form."""

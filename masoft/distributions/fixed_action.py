@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from masoft.distributions.base import Distribution
+
 
 @dataclass(frozen=True)
-class FixedAction:
+class FixedAction(Distribution):
     """All probability on one action.
 
     Args:
@@ -25,3 +27,15 @@ class FixedAction:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """The action, (batch, size); nothing is drawn."""
         return self.action
+
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+        """The action, (batch, size)."""
+        return self.action
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Refused: all probability on one point has no density.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise self._lacks("a density", "Use a method whose policies are stochastic.")
