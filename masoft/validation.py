@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable as Callable_
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -159,6 +160,55 @@ class Pattern:
 
     def describe(self) -> str:
         return f"'{self.prefix}' or '{self.prefix}_x' with a number x > 0"
+
+
+@dataclass(frozen=True)
+class ShortForms:
+    """An object of ``base``, or a string that stands for one: ``name``, or ``name_NUMBER``.
+
+    Args:
+        base: a class.
+        forms: by name, what makes the object, of the number where one is given; its own ranges hold.
+        words: all this, to be read after "must be".
+    """
+
+    base: type
+    forms: Mapping[str, Callable_[..., object]]
+    words: str
+
+    def accepts(self, value: object) -> bool:
+        return self._made(value) is not None
+
+    def describe(self) -> str:
+        return self.words
+
+    def read(self, value: object, which: str) -> Any:
+        """The object that a value is or stands for.
+
+        Raises:
+            ConfigurationError: it is neither.
+        """
+        made = self._made(value)
+        if made is None:
+            raise ConfigurationError(explain(which, self.words, value))
+        return made
+
+    def _made(self, value: object) -> object | None:
+        if isinstance(value, self.base):
+            return value
+        if not isinstance(value, str):
+            return None
+        name, bar, number = value.partition("_")
+        try:
+            return self.forms[name](*([_number(number)] if bar else []))
+        except (KeyError, TypeError, ValueError):  # a ConfigurationError is a ValueError
+            return None
+
+
+def _number(text: str) -> float:
+    """A number of a short form; a whole one as an int."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from torch import Tensor
 
 from masoft.errors import SpaceError, explain
 from masoft.functional.actions import encoded_choices
+from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.spec import TeamSpec
-
-EXACT_LIMIT = 64
-"""Largest number of own actions for which ``discrete_gradient="auto"`` takes the exact expectation."""
 
 ENUMERATION_LIMIT = 4096
 """Largest number of own actions of an agent that is valued by one output an action."""
@@ -34,18 +32,19 @@ def check_enumerable(team: TeamSpec, owner: str) -> None:
             raise SpaceError(explain(which, must, agent.action.n_joint, cure))
 
 
-def exact_choices(team: TeamSpec, discrete_gradient: str, device: torch.device | str) -> tuple[Tensor | None, ...]:
+def exact_choices(
+    team: TeamSpec, discrete_gradient: DiscreteGradient, device: torch.device | str
+) -> tuple[Tensor | None, ...]:
     """Every encoded action of each agent that is enumerated, (n_joint, encoded_size); None for the others.
 
     Args:
         team: the team's specification.
-        discrete_gradient: ``"exact"``: all categorical agents; ``"auto"``: those with few enough actions;
-            ``"gumbel"``: nobody.
+        discrete_gradient: says who enumerates.
         device: where the tensors go.
     """
     found: list[Tensor | None] = []
     for agent in team.agents:
         n_joint = agent.action.n_joint
-        affordable = discrete_gradient == "exact" or (discrete_gradient == "auto" and n_joint <= EXACT_LIMIT)
-        found.append(encoded_choices(agent.action, device) if n_joint and affordable else None)
+        enumerates = n_joint and discrete_gradient.enumerates(n_joint)
+        found.append(encoded_choices(agent.action, device) if enumerates else None)
     return tuple(found)

@@ -19,6 +19,7 @@ from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
+from masoft.mirror.discrete_gradient import Exact
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critics import FrozenCritic
 from masoft.policies.dueling import DuelingPolicy
@@ -133,7 +134,7 @@ class HAD3QN(OffPolicyTeamAlgorithm):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self._choices = exact_choices(self.team, "exact", self.device)
+        self._choices = exact_choices(self.team, Exact(), self.device)
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """The joint critic first, then one agent's values after the other, then the target critic."""

@@ -25,7 +25,8 @@ class HASAC(SoftActorCritic):
         target_entropy: entropy that ``"auto"`` holds: ``"auto"`` (-dim(A) for a Box, 0.3 log|A| for categorical
             parts), a number for every agent, or a dict by agent.
         discrete_gradient: ``"exact"`` takes the expectation over an agent's own actions, ``"gumbel"`` follows the
-            critic's slopes as the paper does, ``"auto"`` is exact up to 64 own actions.
+            critic's slopes as the paper does, ``"auto"`` is exact up to 64 own actions; or a `DiscreteGradient`, such
+            as ``StraightThrough(temperature=0.5)``.
         order: in which order agents improve; a fresh random permutation by default.
         mini_epochs: gradient steps an agent takes in its turn.
         learning_rate: step size or schedule; or ``dict(actor=, critic=, ent_coef=)``.
@@ -40,7 +41,7 @@ class HASAC(SoftActorCritic):
         n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20); or a schedule of the remaining
             progress, for example ``Linear(20, 1)``, rounded. HalfCheetah learned faster with 5, simple_spread with 1.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
-            cautious.
+            cautious; or a `QTarget`, such as ``Subset(2)``.
         team_reward: ``"sum" | "mean" | "shared"``; ``"auto"``: what the environment declares, else the mean.
         policy_kwargs: arguments of `TeamPolicy`, for example ``dict(net_arch=[128, 128], share_parameters=True)``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
@@ -90,7 +91,7 @@ class MEHAML(SoftActorCritic):
         reference: which policy is "old". At the old policy a drift has zero value and slope, so it must last over
             several gradient steps: ``"every_k"`` keeps it for k updates (default 10), ``"polyak_x"`` lets it follow
             by the share x at each update, ``"update"`` takes the policy before each update (useful with several
-            ``mini_epochs``).
+            ``mini_epochs``); or a `Pace`, such as ``EveryK(10)`` and ``Polyak(0.01)``.
 
     Example:
         >>> from masoft import MEHAML

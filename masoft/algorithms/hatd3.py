@@ -26,7 +26,7 @@ class HATD3(DeterministicPolicyGradient):
         target_noise_clip: bound of that noise.
         discrete_gradient: for categorical agents: ``"exact"`` climbs the softmax's expectation of Q over its own
             actions, ``"gumbel"`` the critic's slopes through a straight-through Gumbel-softmax draw, ``"auto"`` is
-            exact up to 64 own actions.
+            exact up to 64 own actions; or a `DiscreteGradient`, such as ``StraightThrough(temperature=0.5)``.
         learning_rate: step size or schedule; or ``dict(actor=, critic=)``.
         buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, team_reward: as for
             `HASAC`; tau also moves the target actors.

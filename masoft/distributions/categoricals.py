@@ -70,15 +70,22 @@ class Categoricals(Distribution):
         """Exact entropy, (batch,), summed over the parts."""
         return -(self.probs * self.log_probs).sum(-1)
 
-    def straight_through(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """A Gumbel-softmax draw at temperature 1: one-hot forward, soft gradient (Jang et al., 2017).
+    def straight_through(
+        self, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """A Gumbel-softmax draw: one-hot forward, soft gradient (Jang et al., 2017).
+
+        Args:
+            generator: source of the draw.
+            temperature: > 0, of the softmax behind the draw.
 
         Returns:
             The one-hot parts (batch, sum(nvec)) and the log-probability of the draw (batch,).
         """
         noise = torch.empty_like(self.log_probs).exponential_(generator=generator).log_()
         perturbed = self.log_probs - noise
-        soft = torch.cat([part.softmax(-1) for part in torch.split(perturbed, list(self.nvec), dim=-1)], dim=-1)
+        parts = torch.split(perturbed / temperature, list(self.nvec), dim=-1)
+        soft = torch.cat([part.softmax(-1) for part in parts], dim=-1)
         hard = one_hot_parts(self._argmax(perturbed.detach()), self.nvec).to(soft.dtype)
         relaxed = hard + soft - soft.detach()
         return relaxed, (relaxed * self.log_probs).sum(-1)

@@ -2,6 +2,7 @@
 
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.correction import CoordinatedRatio, Correction, SequentialRatio
+from masoft.mirror.discrete_gradient import DiscreteGradient, Exact, ExactUpTo, StraightThrough
 from masoft.mirror.drift import (
     ClipDrift,
     Drift,
@@ -24,6 +25,8 @@ from masoft.mirror.neighborhood import (
     TotalVariationBall,
 )
 from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
+from masoft.mirror.q_target import Mean, QTarget, Smallest, Subset
+from masoft.mirror.reference import EveryK, Pace, Polyak
 from masoft.mirror.schedule import Linear, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
 
@@ -31,8 +34,12 @@ __all__ = [
     "ClipDrift",
     "CoordinatedRatio",
     "Correction",
+    "DiscreteGradient",
     "Drift",
+    "EveryK",
     "Everywhere",
+    "Exact",
+    "ExactUpTo",
     "FixedOrder",
     "GradientSteps",
     "Greedy",
@@ -42,20 +49,27 @@ __all__ = [
     "KLBall",
     "KLDrift",
     "Linear",
+    "Mean",
     "NaturalGradient",
     "Neighborhood",
     "NoDrift",
     "Order",
+    "Pace",
     "ParameterBall",
     "PolicyChange",
+    "Polyak",
+    "QTarget",
     "RandomPermutation",
     "ScaledDrift",
     "Schedulable",
     "SemiGreedy",
     "SequentialRatio",
     "Simultaneous",
+    "Smallest",
     "SquaredRatioDrift",
     "StatewiseNeighborhood",
+    "StraightThrough",
+    "Subset",
     "SumDrift",
     "TotalVariationBall",
     "TotalVariationDrift",

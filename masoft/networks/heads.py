@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from masoft.distributions import Categoricals, Distribution, FixedAction, SquashedGaussian
 from masoft.errors import ConfigurationError, explain
-from masoft.spec import AgentSpec
+from masoft.spec import ActionSpec, AgentSpec
 
 LOG_STD_MIN = -20.0
 LOG_STD_MAX = 2.0
 
-Heads: TypeAlias = "type[Head] | Mapping[str, type[Head]] | None"
+Heads: TypeAlias = "Callable[[int, ActionSpec], Head] | Mapping[str, Callable[[int, ActionSpec], Head]] | None"
 """Heads of a user's own: one for all agents with a Box, or one an agent by name."""
 
 
@@ -117,13 +117,16 @@ def own_head(agent: AgentSpec, heads: Heads, n_features: int) -> Head | None:
     Raises:
         ConfigurationError: what was chosen is no class of heads.
     """
-    chosen = heads.get(agent.name) if isinstance(heads, Mapping) else heads if agent.action.is_box else None
+    of_all: Any = heads if agent.action.is_box else None
+    chosen: Any = heads.get(agent.name) if isinstance(heads, Mapping) else of_all
     if chosen is None:
         return None
-    if not (isinstance(chosen, type) and issubclass(chosen, Head)):
+    is_head = isinstance(chosen, type) and issubclass(chosen, Head)
+    if not is_head:
         cure = "Subclass masoft.networks.Head and give the class, not an object."
         raise ConfigurationError(explain(f"The 'head' of agent {agent.name!r}", "a class of heads", chosen, cure))
-    return chosen(n_features, agent.action)
+    head: Head = chosen(n_features, agent.action)
+    return head
 
 
 def _checked_probabilities(probabilities: Sequence[float], nvec: tuple[int, ...]) -> Tensor:

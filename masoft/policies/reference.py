@@ -12,6 +12,7 @@ from torch import Tensor
 
 from masoft.distributions import Categoricals, Distribution
 from masoft.mirror.change import PolicyChange
+from masoft.mirror.reference import Pace
 from masoft.policies.team_policy import TeamPolicy
 
 
@@ -56,23 +57,21 @@ class ReferencePolicies:
 
     Args:
         policy: the team's policy.
-        pace: ``"update"``: copied before each update (useful with several mini-epochs); ``"every_k"``: before every
-            k-th update; ``"polyak_x"``: moved by the share x towards the actors before each update.
+        pace: how they follow.
     """
 
-    def __init__(self, policy: TeamPolicy, pace: str) -> None:
+    def __init__(self, policy: TeamPolicy, pace: Pace) -> None:
         self._policy = policy
-        kind, _, number = pace.partition("_")
-        self._every = int(float(number or 10)) if kind == "every" else 1
-        self._share = float(number or 0.01) if kind == "polyak" else 1.0
+        self.pace = pace
         self.actors = deepcopy(policy.actors).requires_grad_(False)
         self.n_updates = 0
 
     def follow(self) -> None:
         """Move the references as their pace demands; called once before each update."""
-        if self.n_updates % self._every == 0:
+        share = self.pace.share(self.n_updates)
+        if share > 0:
             now = [weight.detach() for weight in self._policy.actors.parameters()]
-            torch._foreach_lerp_(list(self.actors.parameters()), now, self._share)
+            torch._foreach_lerp_(list(self.actors.parameters()), now, share)
         self.n_updates += 1
 
     def state_dict(self) -> dict[str, Any]:
