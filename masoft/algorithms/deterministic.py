@@ -20,13 +20,14 @@ from masoft.distributions import Categoricals
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
+from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critics import FrozenCritic
 from masoft.networks.targets import follow
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
 from masoft.spec import ACTION_MASK
-from masoft.validation import Instance, Integer, OneOf, Real
+from masoft.validation import Instance, Integer, Real
 
 
 class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
@@ -49,7 +50,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         "policy_delay": (Integer(1),),
         "target_policy_noise": (Real(0),),
         "target_noise_clip": (Real(0),),
-        "discrete_gradient": (OneOf(("auto", "exact", "gumbel")),),
+        "discrete_gradient": (DISCRETE_GRADIENTS,),
     }
 
     def __init__(
@@ -64,7 +65,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         target_policy_noise: float = 0.2,
         target_noise_clip: float = 0.5,
         n_critics: int = 2,
-        discrete_gradient: str = "auto",
+        discrete_gradient: DiscreteGradient | str = "auto",
         learning_rate: LearningRate = 3e-4,
         buffer_size: int = 1_000_000,
         learning_starts: int = 1_000,
@@ -118,7 +119,8 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         self._choose_gradient()
 
     def _choose_gradient(self) -> None:
-        self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
+        self._gradient: DiscreteGradient = DISCRETE_GRADIENTS.read(self.discrete_gradient, "discrete_gradient")
+        self._choices = exact_choices(self.team, self._gradient, self.device)
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Critics at each step; at every ``policy_delay``-th one agent after the other, then the targets."""
@@ -168,7 +170,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         if not isinstance(now, Categoricals):
             q_values = critic.min_q(where, now.action)
         elif choices is None:
-            q_values = critic.min_q(where, now.straight_through(self.generator)[0])
+            q_values = critic.min_q(where, self._gradient.draw(now, self.generator)[0])
         else:
             q_values = (now.joint_log_probs().exp() * critic.q_of_each(where, choices)).sum(-1)
         loss = active_mean(-q_values, None if batch.active is None else batch.active[:, i])

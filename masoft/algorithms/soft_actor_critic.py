@@ -23,13 +23,16 @@ from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.mirror.change import PolicyChange
+from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.drift import Drift, NoDrift
 from masoft.mirror.improver import GradientSteps
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
+from masoft.mirror.q_target import Q_TARGETS, QTarget
+from masoft.mirror.reference import PACES, Pace
 from masoft.networks.critics import FrozenCritic
 from masoft.policies.reference import OldPolicy, ReferencePolicies
-from masoft.validation import Instance, Integer, OneOf, Pattern
+from masoft.validation import Instance, Integer
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,20 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         "drift": "_build_parts",
         "neighborhood": "_build_parts",
         "discrete_gradient": "_build_parts",
+        "q_target": "_build_parts",
         "mini_epochs": "_build_parts",
         "reference": "_follow_reference",
     }
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
         **LearnedTemperature.constraints,
-        "discrete_gradient": (OneOf(("auto", "exact", "gumbel")),),
+        "discrete_gradient": (DISCRETE_GRADIENTS,),
         "order": (Instance((Order,), "an update order"),),
         "drift": (Instance((Drift,), "a Drift"),),
         "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
         "mini_epochs": (Integer(1),),
-        "q_target": (OneOf(("min", "mean")),),
-        "reference": (OneOf(("update",)), Pattern("every"), Pattern("polyak")),
+        "q_target": (Q_TARGETS,),
+        "reference": (PACES,),
     }
 
     def __init__(
@@ -82,10 +86,10 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         order: Order = RandomPermutation(),
         ent_coef: float | str = "auto",
         target_entropy: float | str | Mapping[str, float] = "auto",
-        discrete_gradient: str = "auto",
+        discrete_gradient: DiscreteGradient | str = "auto",
         mini_epochs: int = 1,
-        q_target: str = "min",
-        reference: str = "every_10",
+        q_target: QTarget | str = "min",
+        reference: Pace | str = "every_10",
         learning_rate: LearningRate = 1e-3,
         buffer_size: int = 1_000_000,
         learning_starts: int = 1_000,
@@ -140,9 +144,12 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         self._build_parts()
 
     def _build_parts(self) -> None:
-        """What drift, neighborhood, gradient and mini-epochs need; a reference that is kept already stays."""
+        """What drift, neighborhood, gradient, target and mini-epochs need; a reference that is kept already stays."""
         self._improver = GradientSteps(self.mini_epochs)
-        self._choices = exact_choices(self.team, self.discrete_gradient, self.device)
+        self._gradient: DiscreteGradient = DISCRETE_GRADIENTS.read(self.discrete_gradient, "discrete_gradient")
+        self._choices = exact_choices(self.team, self._gradient, self.device)
+        self._one_q: QTarget = Q_TARGETS.read(self.q_target, "q_target")
+        self._one_q.check(self.policy.critic.n_critics)
         self._check_drift_can_run()
         is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
         if is_free:
@@ -152,7 +159,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
 
     def _build_reference(self) -> None:
         """The policies of now as the old ones."""
-        self._reference = ReferencePolicies(self.policy, self.reference)
+        self._reference = ReferencePolicies(self.policy, PACES.read(self.reference, "reference"))
 
     def _follow_reference(self) -> None:
         if self._reference is not None:
@@ -223,7 +230,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
             encoded.append(action)
             bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
         next_values = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1))
-        next_q = next_values.amin(dim=0) if self.q_target == "min" else next_values.mean(dim=0)
+        next_q = self._one_q(next_values, self.generator)
         joint_ent_coef = self._ent_coefs[-1]
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, joint_ent_coef * bonus)
 
@@ -233,7 +240,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         if not isinstance(policy, Categoricals):
             return Draw(policy, *policy.sample_with_log_prob(self.generator))
         if self._choices[i] is None:
-            return Draw(policy, *policy.straight_through(self.generator))
+            return Draw(policy, *self._gradient.draw(policy, self.generator))
         action = encode_action(self.team.agents[i].action, policy.sample(self.generator))
         return Draw(policy, action, -policy.entropy())
 
