@@ -227,6 +227,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
     def _prepare_training(self) -> None:
         """What stays the same over the updates of one call of ``train``."""
         self.policy.set_training_mode(True)
+        self._look_for_learners()
         if "actor" in self.learning_rate_parts:
             for optimizer in self.policy.actor_optimizers:
                 optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
@@ -236,9 +237,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         """One step of all critics on the mean squared Bellman residual."""
         values = self._critic_values(batch)
         loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._step_critics(batch)
+        if loss.requires_grad:
+            self.policy.critic_optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._step_critics(batch)
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", values.mean())
 
@@ -286,6 +288,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         if self.num_timesteps < learning_starts:
             masks = self._last_obs.get(ACTION_MASK)
             stored = uniform_actions(self.team, n_envs, masks, self.cpu_generator)
+            if self.resting:
+                own = self._explore(self._last_obs)
+                for where in [self.team.action_slices[i] for i in self.resting]:
+                    stored[:, where] = own[:, where]
         else:
             stored = self._explore(self._last_obs)
         return to_environment(self.team, stored), stored

@@ -17,7 +17,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.algorithms.estimator import Estimator
-from masoft.algorithms.saved import SavedAlgorithm
+from masoft.algorithms.freezing import Freezing
 from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec, team_of
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
@@ -72,7 +72,7 @@ COMMON: Constraints = {
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(SavedAlgorithm, Estimator):
+class TeamAlgorithm(Freezing, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -181,7 +181,7 @@ class TeamAlgorithm(SavedAlgorithm, Estimator):
                 must = f"arguments of {self.policy_class.__name__}"
                 raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
-        self.policy = policy.to(self.device)
+        self.policy, self._learners = policy.to(self.device), None
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
 

@@ -25,3 +25,15 @@ class FixedAction:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """The action, (batch, size); nothing is drawn."""
         return self.action
+
+    def sample_with_log_prob(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """The action (batch, size), and the logarithm of its probability (batch,): 0."""
+        return self.action, self.entropy()
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """0 for any actions (..., batch, size): whatever was done is what this policy does; (..., batch)."""
+        return torch.zeros(actions.shape[:-1], device=actions.device)
+
+    def entropy(self) -> Tensor:
+        """0 at each state, (batch,)."""
+        return self.action.new_zeros(len(self.action))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from masoft.functional.distributions import Categoricals, SquashedGaussian
+from masoft.functional.fixed import FixedAction
 from masoft.functional.gaussian import DiagonalGaussian
 
-PolicyRows: TypeAlias = DiagonalGaussian | SquashedGaussian | Categoricals
+PolicyRows: TypeAlias = DiagonalGaussian | SquashedGaussian | Categoricals | FixedAction
 """Any action distribution of an on-policy actor, over a batch of states."""
 
 
@@ -26,6 +27,8 @@ def pick_rows(policy: PolicyRows, rows: Tensor | None) -> PolicyRows:
         return policy
     if isinstance(policy, Categoricals):
         return Categoricals(policy.logits[rows], policy.nvec, None if policy.mask is None else policy.mask[rows])
+    if isinstance(policy, FixedAction):
+        return FixedAction(policy.action[rows])
     log_std = policy.log_std if policy.log_std.dim() == 1 else policy.log_std[rows]
     return type(policy)(policy.mean[rows], log_std)
 
@@ -40,7 +43,9 @@ def join_rows(policies: Sequence[PolicyRows]) -> PolicyRows:
         masks = [policy.mask for policy in policies if isinstance(policy, Categoricals)]
         known = [mask for mask in masks if mask is not None]
         return Categoricals(logits, first.nvec, torch.cat(known) if known else None)
-    gaussians = [policy for policy in policies if not isinstance(policy, Categoricals)]
+    if isinstance(first, FixedAction):
+        return FixedAction(torch.cat([policy.action for policy in policies if isinstance(policy, FixedAction)]))
+    gaussians = [policy for policy in policies if isinstance(policy, DiagonalGaussian | SquashedGaussian)]
     means = torch.cat([policy.mean for policy in gaussians])
     return type(first)(means, torch.cat([policy.log_std.expand_as(policy.mean) for policy in gaussians]))
 
@@ -49,6 +54,8 @@ def keep(policy: PolicyRows) -> PolicyRows:
     """A copy outside the graph that later changes of the network leave alone."""
     if isinstance(policy, Categoricals):
         return Categoricals(policy.logits.detach().clone(), policy.nvec, policy.mask)
+    if isinstance(policy, FixedAction):
+        return FixedAction(policy.action.detach().clone())
     return type(policy)(policy.mean.detach().clone(), policy.log_std.detach().clone())
 
 

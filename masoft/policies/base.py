@@ -39,6 +39,9 @@ class JointPolicy(BasePolicy, ABC):
     ) -> Any:
         """Actions for a team observation (SB3's form) or for a dict of agents' own observations."""
 
+    def forget_groups(self) -> None:
+        """Look anew which actors can act together; called after one has been replaced."""
+
     def set_training_mode(self, mode: bool) -> None:
         """Switch between training and evaluation, walking the modules only when something changes."""
         if self.training != mode:

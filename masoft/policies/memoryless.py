@@ -34,6 +34,9 @@ class MemorylessPolicy(JointPolicy, ABC):
 
     _ensembles: tuple[Ensemble, ...] | None = None
 
+    def forget_groups(self) -> None:
+        self._ensembles = None
+
     @abstractmethod
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""

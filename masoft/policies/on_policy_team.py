@@ -21,6 +21,7 @@ from masoft.policies.architecture import NetArch, activation_class, split_arch
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.on_policy_actor import OnPolicyActor
 from masoft.policies.recurrent import Memories as Memories
+from masoft.policies.teammates import Teammate
 from masoft.spec import AgentSpec, TeamSpec
 
 Probabilities = Sequence[float] | Mapping[str, Sequence[float]]
@@ -121,5 +122,5 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
             sequences: how the rows form sequences; only where there is memory.
         """
         actor = self.actors[i]
-        assert isinstance(actor, OnPolicyActor)
+        assert isinstance(actor, OnPolicyActor | Teammate)
         return actor.remember(observation, mask, sequences)
