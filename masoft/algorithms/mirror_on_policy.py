@@ -165,7 +165,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._build_temperature()
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.team.names)
         self._has_warned = False
 
     def _rates_by_part(self) -> dict[str, float | Schedule]:

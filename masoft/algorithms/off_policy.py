@@ -133,7 +133,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.team.names)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self._buffer_seed = self._draw_seed()
