@@ -205,6 +205,8 @@ def test_models_of_other_classes_and_exported_actors_are_teammates(tmp_path: Pat
     theirs, _ = other.predict(seen, deterministic=True)
     np.testing.assert_allclose(mine[:, :3], theirs[:, :3], rtol=1e-5, atol=1e-6)
     assert model.train_agents == ("agent_2",)
+    with pytest.raises(ConfigurationError, match="unfreeze"):
+        model.export(tmp_path / "again")
 
 
 @pytest.mark.parametrize("name", ["HASAC", "HAPPO"])
