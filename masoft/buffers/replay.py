@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft import habits
 from masoft.buffers.rows import RowStore, write_place
 from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
@@ -116,6 +117,9 @@ class TeamReplayBuffer:
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
+
+    def __getattr__(self, name: str) -> Any:
+        raise habits.absent(type(self).__name__, name, habits.REPLAY)
 
     @property
     def n_steps(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft import habits
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
 _PER_STEP = ("starts", "actions", "rewards", "ended", "terminated")
@@ -103,6 +104,9 @@ class TeamRolloutBuffer:
         self.terminated = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
         self._open_windows()
         self.reset()
+
+    def __getattr__(self, name: str) -> Any:
+        raise habits.absent(type(self).__name__, name, habits.ROLLOUT)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -41,6 +41,12 @@ class MemorylessPolicy(JointPolicy, ABC):
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
 
+    def get_distribution(self, observation: Mapping[str, Any]) -> dict[str, Choice]:
+        """Each agent's policy at a team observation of tensors or arrays (n, ...), by name."""
+        seen, _ = self.obs_to_tensor(observation)
+        masks = seen.get(ACTION_MASK) if self.team.has_masks else None
+        return {name: self.distribution(i, seen[name], masks) for i, name in enumerate(self.team.names)}
+
     def act(
         self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
     ) -> np.ndarray:
