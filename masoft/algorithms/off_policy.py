@@ -18,6 +18,7 @@ from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
+from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
@@ -167,6 +168,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
                 device=self.device,
                 seed=self._buffer_seed,
             )
+        if self.verbose >= 1:
+            print(f"Replay buffer: {self.buffer_size:,} transitions, {readable(self.replay_buffer.n_bytes)} when full")
 
     def _n_steps_at(self, progress: float) -> int:
         """The number of rewards in a return at a remaining progress from 1 to 0.

@@ -21,6 +21,7 @@ from masoft.algorithms.habits import offer_locals
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.rollout_state import RolloutState
 from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
+from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
@@ -132,6 +133,9 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         self._check_batches()
         with fitting_into_memory("n_steps", self.n_steps):
             self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
+        if self.verbose >= 1:
+            n_rows = self.n_steps * self.n_envs
+            print(f"Rollout buffer: {n_rows:,} environment steps, {readable(self.rollout_buffer.n_bytes)}")
 
     def _resize_rollouts(self) -> None:
         """Let the next rollouts have their new length.
