@@ -12,7 +12,7 @@ from torch import Tensor
 
 from masoft.functional.actions import box_to_unit, to_environment
 from masoft.policies.base import JointPolicy
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.policies.observations import agent_observations, check_no_masks, is_team_observation, split_by_agent
 from masoft.policies.together import Ensemble, ensembles
 from masoft.spec import ACTION_MASK
 
@@ -95,6 +95,7 @@ class MemorylessPolicy(JointPolicy, ABC):
         """
         self.set_training_mode(False)
         if is_team_observation(observation):
+            check_no_masks(action_masks)
             batched, is_single = agent_observations(self.team, observation)
             joint = to_environment(self.team, self.act(batched, deterministic, generator))
             return (joint[0] if is_single else joint), state
