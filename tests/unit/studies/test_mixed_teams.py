@@ -15,7 +15,7 @@ from masoft import HAPPO, HASAC
 from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import ConfigurationError
 from masoft.studies import cross_play, draw_cross_play
-from masoft.studies.cross_play import MixedTeam
+from masoft.studies.mixed_teams import MixedTeam
 from masoft.testing.games import IdentityTeam
 
 PAYOFF = np.array([[1.0, 2.0], [30.0, 4.0]])
