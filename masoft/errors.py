@@ -14,6 +14,10 @@ class ConfigurationError(MasoftError, ValueError):
     """An argument has a wrong value, or two arguments do not fit together."""
 
 
+class ForeignNameError(MasoftError, AttributeError):
+    """A name of stable-baselines3 that a team has not; the message says what to write instead."""
+
+
 class SpaceError(MasoftError, ValueError):
     """An observation or action space that a team cannot use."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.habits import ARGUMENTS
 
 
 class Constraint(Protocol):
@@ -280,4 +281,6 @@ def check_names(caller: str, given: Sequence[str], known: Sequence[str]) -> None
     """
     for name in given:
         if name not in known:
-            raise TypeError(f"{caller} has no parameter {name!r}. {nearest(name, known)}")
+            way = ARGUMENTS.get(name)
+            cure = nearest(name, known) if way is None else f"Instead: {way}."
+            raise TypeError(f"{caller} has no parameter {name!r}. {cure}")

@@ -114,6 +114,11 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         super()._check_team()
         check_enumerable(self.team, type(self).__name__)
 
+    def _check_teammates(self) -> None:
+        cure = "Freeze the agent with a network of its own, or use HASAC, HATD3, HAD3QN or HAPPO."
+        must = f"its own network in {type(self).__name__}, which makes the team's value of the agents' own"
+        raise ConfigurationError(explain("Who plays a frozen agent's part", must, "a teammate", cure))
+
     def _setup_model(self) -> None:
         super()._setup_model()
         self._memories: Memories = ()
@@ -170,12 +175,13 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     def _fit(self, value: Tensor, target: Tensor, presence: list[float], valid: Tensor | None = None) -> None:
         """One step on the mean squared error over the valid rows."""
         loss = active_mean((value - target).square(), valid)
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.max_grad_norm is not None:
-            parameters = self.policy.critic_optimizer.param_groups[0]["params"]
-            self._metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
-        step_by_presence(self.policy.critic_optimizer, [*self.policy.actors], presence)
+        if loss.requires_grad:
+            self.policy.critic_optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.max_grad_norm is not None:
+                parameters = self.policy.critic_optimizer.param_groups[0]["params"]
+                self._metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
+            step_by_presence(self.policy.critic_optimizer, [*self.policy.actors], presence)
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", active_mean(value, valid))
 
@@ -197,12 +203,13 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Greedy actions; each agent acts uniformly now and then."""
         actions, self._memories = self.policy.greedy(obs, self._memories, self._starts)
-        return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
+        rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
+        return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
 
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self.policy.hidden_size and self.num_timesteps < learning_starts:
+        if self.policy.hidden_size and self.num_timesteps < learning_starts and not self.resting:
             assert isinstance(self._last_obs, dict)
             _, self._memories = self.policy.greedy(self._last_obs, self._memories, self._starts)  # it sees all steps
         return super()._sample_action(learning_starts, action_noise, n_envs)

@@ -133,7 +133,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
                 actions = [self._current_action(i, batch) for i in range(self.team.n_agents)]
                 critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
                 presence = shares_of(batch.active, self.team.n_agents)
-                for i in self.order.draw(self.team.n_agents, self.cpu_generator):
+                for i in self.turns():
                     if presence[i] == 0:
                         continue
                     with weighed(self.policy.actor_optimizers[i], presence[i]):
@@ -189,4 +189,5 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""
         actions = self.policy.act(obs, deterministic=False, generator=self.generator)
         noise, epsilon = self.exploration_noise, self.exploration_epsilon
-        return noisy_actions(self.team, actions, noise, epsilon, obs.get(ACTION_MASK), self.cpu_generator)
+        masks = obs.get(ACTION_MASK)
+        return noisy_actions(self.team, actions, noise, epsilon, masks, self.cpu_generator, self.resting)

@@ -78,6 +78,7 @@ def describe(model: Any, kind: str, encoder: Encoder) -> dict[str, Any]:
         "parameters": {name: encoder.encode(value, f"parameters.{name}") for name, value in parameters.items()},
         "team": encoder.encode(team_to_values(model.team), "team"),
         "n_envs": model.n_envs,
+        "frozen": model.frozen_in_file(),
     }
 
 
@@ -116,6 +117,7 @@ def build(
         model = found(**{**kept, "device": device, **changes})
         with AllocationLimit(n_stored):
             model.build_for(team)
+        model.freeze_from_file(manifest.get("frozen"))
     except MasoftError as error:
         raise ModelFileError(f"The model in the file cannot be built: {error}") from error
     except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:

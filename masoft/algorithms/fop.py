@@ -222,7 +222,7 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
         return self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
 
     def _improve(self, i: int, batch: TeamBatch, presence: float) -> Tensor:
-        """A step of agent i on ``alpha_i log pi_i - Q_i``; returns its log-probabilities, (batch,)."""
+        """A step of agent i on ``alpha_i log pi_i - Q_i``, if it learns; returns its log-probabilities, (batch,)."""
         observation, ent_coef, utility = batch.observations[i], self._ent_coefs[i], self.policy.utilities[i]
         active = None if batch.active is None else batch.active[:, i]
         now = self.policy.distribution(i, observation, batch.masks)
@@ -236,7 +236,7 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
             critic = utility.freeze(observation, action)
             loss = sampled_actor_loss(critic.min_q(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
         optimizer = self.policy.actor_optimizers[i]
-        if presence > 0:
+        if presence > 0 and i in self.learners:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             with weighed(optimizer, presence):

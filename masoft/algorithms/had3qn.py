@@ -145,7 +145,7 @@ class HAD3QN(OffPolicyTeamAlgorithm):
             actions = [self._greedy(i, batch.observations[i], batch.masks) for i in range(self.team.n_agents)]
             critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
             presence = shares_of(batch.active, self.team.n_agents)
-            for i in self.order.draw(self.team.n_agents, self.cpu_generator):
+            for i in self.turns():
                 if presence[i] == 0:
                     continue
                 with weighed(self.policy.actor_optimizers[i], presence[i]):
@@ -193,7 +193,8 @@ class HAD3QN(OffPolicyTeamAlgorithm):
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Greedy actions; each agent acts uniformly now and then."""
         actions = self.policy.act(obs, deterministic=True)
-        return noisy_actions(self.team, actions, 0.0, self.exploration_rate, obs.get(ACTION_MASK), self.cpu_generator)
+        rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
+        return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
 
     def _finish_training(self) -> None:
         self.logger.record("rollout/exploration_rate", self.exploration_rate)

@@ -165,7 +165,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._build_temperature()
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.team.names)
         self._has_warned = False
 
     def _rates_by_part(self) -> dict[str, float | Schedule]:
@@ -190,7 +190,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
                 self._improve(self._turn((i,), changed))
                 self._look_at_change(i, changed)
         else:
-            self._improve(self._turn(tuple(range(self.team.n_agents)), changed))
+            self._improve(self._turn(self.learners, changed))
         self._fit_critic()
         self._hold_entropies()
         self._finish_training()
@@ -199,7 +199,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
         """What holds while some agents improve, given how those before them have changed."""
         drift = self.drift.at(self.progress_remaining)
         if isinstance(drift, JointClipDrift):
-            drift = drift.in_turn(len(changed) + len(agents), self.team.n_agents)
+            drift = drift.in_turn(len(changed) + len(agents), len(self.learners))
         log_ratios = list(changed.values())
         trace = self.correction.trace(log_ratios)
         return Turn(
@@ -238,14 +238,14 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
         if not self.correction.of_everybody:
             rows = self.experience.layout.rows_of(picked)
             return dict.fromkeys(turn.agents, None if turn.joint_ratio is None else pick(turn.joint_ratio, rows))
-        now = {j: self._step.log_ratio(self.experience, j, picked) for j in range(self.team.n_agents)}
+        now = {j: self._step.log_ratio(self.experience, j, picked) for j in self.learners}
         others = {i: [now[j] for j in now if j != i] for i in turn.agents}
         return {i: self.correction.joint_ratio(others[i], turn.clip_range) for i in turn.agents}
 
     def _look_at_change(self, i: int, changed: LogRatios) -> None:
         """Remember how agent i has changed, and those before it that share its actor; nobody follows the last."""
         actors = self.policy.actors
-        if len(changed) < self.team.n_agents - 1:
+        if len(changed) < len(self.learners) - 1:
             for j in [*(j for j in changed if actors[j] is actors[i]), i]:
                 changed[j] = self._step.log_ratio(self.experience, j)
 
@@ -256,8 +256,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
             turn = self._turn(agents[:1], changed)
             return [self._step.steepness(self.experience, i, turn) for i in agents]
 
-        needs = improvements if self.order.needs_improvements else None
-        return self.order.walk(self.team.n_agents, self.cpu_generator, needs)
+        return self.turns(improvements)
 
     def _fit_critic(self) -> None:
         """Regression of the values on the returns of the rollout."""
@@ -267,11 +266,12 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
             if clip_range == 0:
                 return  # values may not move
         experience, critic = self.experience, self.policy.critic
-        critic.follow(experience.returns)
+        parameters = [weight for weight in critic.parameters() if weight.requires_grad]
+        if parameters:
+            critic.follow(experience.returns)
         returns, old = critic.to_units(experience.returns), critic.to_units(experience.values)
         active = experience.active if critic.n_values > 1 else None
         batch_size = self.critic_batch_size or self.batch_size
-        parameters = list(critic.parameters())
         for _ in range(self.n_critic_epochs or self.n_epochs):
             for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
                 rows = experience.layout.rows_of(picked)
@@ -279,11 +279,12 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
                 values, _ = critic(experience.inputs.pick(rows), sequences)
                 errors = clipped_square(values, pick(returns, rows), pick(old, rows), clip_range)
                 loss = active_mean(errors, None if active is None else pick(active, rows))
-                self.policy.critic_optimizer.zero_grad()
-                (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
-                if self.max_grad_norm is not None:
-                    torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
-                self.policy.critic_optimizer.step()
+                if parameters:
+                    self.policy.critic_optimizer.zero_grad()
+                    (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
+                    if self.max_grad_norm is not None:
+                        torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
+                    self.policy.critic_optimizer.step()
                 self._metrics.add("value_loss", loss)
 
     def _hold_entropies(self) -> None:
@@ -297,11 +298,12 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
         means = torch.stack([self._metrics.mean(name) if name in self._metrics else nothing for name in names])
         entropies = self._targets.of_means(-means, self.experience.masks, self.experience.active)
         for _ in range(self.n_epochs):
-            self.temperature.update(entropies, self.learning_rate_of("ent_coef"))
+            self.temperature.update(entropies, self.learning_rate_of("ent_coef"), self.resting)
 
     def _prepare_training(self) -> None:
         """What stays the same during one iteration."""
         self.policy.set_training_mode(True)
+        self._look_for_learners()
         for optimizer in self.policy.actor_optimizers:
             optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
         self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")

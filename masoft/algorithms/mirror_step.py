@@ -105,7 +105,7 @@ class MirrorStep:
             return -gain
 
         optimizer = self.policy.actor_optimizers[i]
-        parameters = optimizer.param_groups[0]["params"]
+        parameters = [weight for weight in optimizer.param_groups[0]["params"] if weight.requires_grad]
         with weighed(optimizer, presence):
             result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
         self.metrics.add("policy_loss", result.loss_before)
@@ -133,7 +133,8 @@ class MirrorStep:
         new, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
         now = batch.change_to(new)
         gain = now.mean(surrogate(now.ratio(), batch.advantage, batch.joint_ratio))
-        slopes = torch.autograd.grad(gain, list(self.policy.actors[i].parameters()), allow_unused=True)
+        weights = [weight for weight in self.policy.actors[i].parameters() if weight.requires_grad]
+        slopes = torch.autograd.grad(gain, weights, allow_unused=True)
         return sum(float(slope.square().sum()) for slope in slopes if slope is not None)
 
     def _moved(self, i: int) -> Tensor | None:

@@ -18,6 +18,7 @@ from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
+from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
@@ -133,7 +134,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.team.names)
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self._buffer_seed = self._draw_seed()
@@ -167,6 +168,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
                 device=self.device,
                 seed=self._buffer_seed,
             )
+        if self.verbose >= 1:
+            print(f"Replay buffer: {self.buffer_size:,} transitions, {readable(self.replay_buffer.n_bytes)} when full")
 
     def _n_steps_at(self, progress: float) -> int:
         """The number of rewards in a return at a remaining progress from 1 to 0.
@@ -227,6 +230,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
     def _prepare_training(self) -> None:
         """What stays the same over the updates of one call of ``train``."""
         self.policy.set_training_mode(True)
+        self._look_for_learners()
         if "actor" in self.learning_rate_parts:
             for optimizer in self.policy.actor_optimizers:
                 optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
@@ -236,9 +240,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         """One step of all critics on the mean squared Bellman residual."""
         values = self._critic_values(batch)
         loss = (values - target).square().mean(dim=1).sum()
-        self.policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._step_critics(batch)
+        if loss.requires_grad:
+            self.policy.critic_optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._step_critics(batch)
         self._metrics.add("critic_loss", loss)
         self._metrics.add("q_value", values.mean())
 
@@ -286,6 +291,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         if self.num_timesteps < learning_starts:
             masks = self._last_obs.get(ACTION_MASK)
             stored = uniform_actions(self.team, n_envs, masks, self.cpu_generator)
+            if self.resting:
+                own = self._explore(self._last_obs)
+                for where in [self.team.action_slices[i] for i in self.resting]:
+                    stored[:, where] = own[:, where]
         else:
             stored = self._explore(self._last_obs)
         return to_environment(self.team, stored), stored

@@ -17,9 +17,11 @@ from torch import Tensor
 
 from masoft.algorithms.evaluation import Recall, evaluate_rollout
 from masoft.algorithms.experience import Experience
+from masoft.algorithms.habits import offer_locals
 from masoft.algorithms.parts import StatePart
 from masoft.algorithms.rollout_state import RolloutState
 from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
+from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
@@ -131,6 +133,9 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         self._check_batches()
         with fitting_into_memory("n_steps", self.n_steps):
             self.rollout_buffer = TeamRolloutBuffer(self.n_steps, self.team, self.n_envs, self.device)
+        if self.verbose >= 1:
+            n_rows = self.n_steps * self.n_envs
+            print(f"Rollout buffer: {n_rows:,} environment steps, {readable(self.rollout_buffer.n_bytes)}")
 
     def _resize_rollouts(self) -> None:
         """Let the next rollouts have their new length.
@@ -201,7 +206,9 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` steps of each environment, then evaluate it.
 
-        A rollout that was interrupted (by a callback, or by a checkpoint) is continued.
+        A rollout that was interrupted (by a callback, or by a checkpoint) is continued. Callbacks see the names of
+        stable-baselines3: ``actions`` (as drawn), ``clipped_actions`` (as played), ``new_obs``, ``rewards``, ``dones``,
+        ``infos``, ``n_steps``; and, computed when asked for, ``obs_tensor``, ``values`` and ``log_probs``.
 
         Returns:
             False if the callback stopped it.
@@ -211,12 +218,15 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
             rollout_buffer.reset()
         if rollout_buffer.pos == 0:
             self._recall = Recall(self._memories, self._recall.critic)
+        offer_locals(callback, self.policy)
         callback.on_rollout_start()
         while not rollout_buffer.is_full:
             obs, starts = self._seen()
-            stored, memories = self.policy.explore(obs, self._memories, starts, self.generator)
-            new_obs, rewards, dones, infos = env.step(to_environment(self.team, stored))
-            rollout_buffer.add(obs, starts, stored, rewards, dones, infos)
+            n_steps = rollout_buffer.pos
+            actions, memories = self.policy.explore(obs, self._memories, starts, self.generator)
+            clipped_actions = to_environment(self.team, actions)
+            new_obs, rewards, dones, infos = env.step(clipped_actions)
+            rollout_buffer.add(obs, starts, actions, rewards, dones, infos)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
             self._memories = memories
             self.num_timesteps += env.num_envs

@@ -203,7 +203,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
                 with weighed(self.policy.actor_optimizers[i], presence[i]):
                     self._improve(i, draws[i], critic, batch, updated)
                 updated = (*updated, i)
-                if self.order.sequential and len(updated) < self.team.n_agents:
+                if self.order.sequential and len(updated) < len(self.learners):
                     critic.replace(self.team.encoded_slices[i], self._redraw(i, batch))
             self._fit_temperatures(entropies)
             self._update_targets()
@@ -307,8 +307,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
                 slopes.append(float(gradient.square().sum()))
             return slopes
 
-        needs = improvements if self.order.needs_improvements else None
-        return self.order.walk(self.team.n_agents, self.cpu_generator, needs)
+        return self.turns(improvements)
 
     def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
         """Agent i's reference at the batch's observations; None where neither drift nor neighborhood looks at it."""

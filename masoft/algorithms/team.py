@@ -17,10 +17,11 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.algorithms.estimator import Estimator
-from masoft.algorithms.saved import SavedAlgorithm
+from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec, team_of
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
+from masoft.habits import POLICIES
 from masoft.mirror.schedule import value_at
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
@@ -69,10 +70,13 @@ COMMON: Constraints = {
 }
 """What every method's constructor arguments must be."""
 
+FIXED = dict.fromkeys(("critic_input", "value_decay", "mixer"))
+"""Arguments of policies that the algorithm chooses."""
+
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(SavedAlgorithm, Estimator):
+class TeamAlgorithm(Habits, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -127,7 +131,7 @@ class TeamAlgorithm(SavedAlgorithm, Estimator):
         """The policy class behind an alias (SB3 refuses the string "MlpPolicy" with Dict observations)."""
         if isinstance(policy, str):
             if policy not in self.policy_aliases:
-                known = nearest(policy, self.policy_aliases)
+                known = POLICIES.get(policy) or nearest(policy, self.policy_aliases)
                 raise ConfigurationError(explain("policy", "a known alias or a policy class", policy, known))
             return self.policy_aliases[policy]
         if not (isinstance(policy, type) and issubclass(policy, self.policy_base)):
@@ -169,6 +173,7 @@ class TeamAlgorithm(SavedAlgorithm, Estimator):
 
     def _build_policy(self) -> None:
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
+        check_policy_kwargs(self.policy_class, self.policy_kwargs, FIXED)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._draw_seed())
             try:
@@ -181,7 +186,7 @@ class TeamAlgorithm(SavedAlgorithm, Estimator):
                 must = f"arguments of {self.policy_class.__name__}"
                 raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
-        self.policy = policy.to(self.device)
+        self.policy, self._learners = policy.to(self.device), None
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
 

@@ -49,6 +49,6 @@ class LearnedTemperature(TeamAlgorithm):
 
     def _fit_temperatures(self, entropies: Entropies) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one."""
-        self.temperature.update(entropies, self.learning_rate_of("ent_coef"))
+        self.temperature.update(entropies, self.learning_rate_of("ent_coef"), self.resting)
         self._metrics.add("entropy", -entropies.log_probs[-1])
         self._metrics.add("ent_coef", self._ent_coefs[-1])

@@ -10,11 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft import habits
+from masoft.buffers.memory import check_fits, layout_bytes
 from masoft.buffers.rows import RowStore, write_place
 from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
+
+PLACE_BYTES = 9
+"""Reward, end and place of the last observation, of one transition."""
 
 TAGGED_FROM = 256
 """Length of a state from which it pays to keep what agents see alike once, see `TaggedRows`."""
@@ -80,7 +85,7 @@ class TeamReplayBuffer:
         seed: seed of the sampler's own generator.
 
     Raises:
-        ConfigurationError: the buffer is too small for ``n_envs`` rows.
+        ConfigurationError: the buffer is too small for ``n_envs`` rows, or larger than the memory.
     """
 
     def __init__(
@@ -101,12 +106,15 @@ class TeamReplayBuffer:
         self.n_envs = n_envs
         self.gamma = gamma
         self.device = torch.device(device)
+        layout = frame_layout(team)
+        self.bytes_per_transition = layout_bytes(layout) + 4 * team.action_size + PLACE_BYTES
+        check_fits("buffer_size", buffer_size, self.bytes_per_transition, self.device)
         self.n_steps = n_steps
         self.pos = 0
         self.full = False
         self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self._frames = RowStore(frame_layout(team), (self.rows, n_envs), self.device)
+        self._frames = RowStore(layout, (self.rows, n_envs), self.device)
         self._newest: Mapping[str, np.ndarray] | None = None  # the observation that row ``pos`` holds already
         # Successors at episode ends; grows by doubling, slots are reused once their transition is overwritten.
         n_slots = min(64, self.rows * n_envs)
@@ -116,6 +124,9 @@ class TeamReplayBuffer:
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
+
+    def __getattr__(self, name: str) -> Any:
+        raise habits.absent(type(self).__name__, name, habits.REPLAY)
 
     @property
     def n_steps(self) -> int:
@@ -129,6 +140,11 @@ class TeamReplayBuffer:
         self._discounts = self.gamma ** torch.arange(n_steps + 1, device=self.device)
         # Row k: the weights of the rewards of a return that takes k steps.
         self._weights = self._discounts[:-1].expand(n_steps + 1, n_steps).tril(-1).contiguous()
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes when full, without the side store of last observations."""
+        return self.rows * self.n_envs * self.bytes_per_transition
 
     @property
     def frames(self) -> dict[str, Tensor]:

@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft import habits
+from masoft.buffers.memory import check_fits, layout_bytes
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
+STEP_BYTES = 10
+"""Start, reward and both kinds of end, of one step of an environment."""
 _PER_STEP = ("starts", "actions", "rewards", "ended", "terminated")
 
 
@@ -86,15 +90,22 @@ class TeamRolloutBuffer:
         team: the team's specification.
         n_envs: environments that step together.
         device: where the data lives.
+
+    Raises:
+        ConfigurationError: the steps are more than the memory holds.
     """
 
     def __init__(self, n_steps: int, team: TeamSpec, n_envs: int = 1, device: torch.device | str = "cpu") -> None:
         self.n_steps, self.team, self.n_envs = n_steps, team, n_envs
         self.device = torch.device(device)
+        layout = _layout(team)
+        each = n_envs * (layout_bytes(layout) + 4 * team.action_size + STEP_BYTES)
+        check_fits("n_steps", n_steps, each, self.device)
+        self.n_bytes = n_steps * each
         # One row more than steps: what is seen after the last one, where the return bootstraps.
         self.frames = {
             name: torch.empty((n_steps + 1, n_envs, *shape), dtype=dtype, device=self.device)
-            for name, (shape, dtype) in _layout(team).items()
+            for name, (shape, dtype) in layout.items()
         }
         self.starts = torch.zeros((n_steps + 1, n_envs), device=self.device)
         self.actions = torch.zeros((n_steps, n_envs, team.action_size), device=self.device)
@@ -103,6 +114,9 @@ class TeamRolloutBuffer:
         self.terminated = torch.zeros((n_steps, n_envs), dtype=torch.bool, device=self.device)
         self._open_windows()
         self.reset()
+
+    def __getattr__(self, name: str) -> Any:
+        raise habits.absent(type(self).__name__, name, habits.ROLLOUT)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -19,6 +19,7 @@ from masoft.errors import ConfigurationError, explain
 from masoft.files import replace_file
 from masoft.networks.recurrent import Sequences
 from masoft.policies.base import JointPolicy
+from masoft.policies.teammates import Teammate
 from masoft.spec import AgentSpec
 
 OPSET = 17
@@ -81,8 +82,12 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
 
     Raises:
         ConfigurationError: an actor does something that depends on the data in Python, so that its file plays
-            differently; nothing of the kind is in masoft's own policies.
+            differently; nothing of the kind is in masoft's own policies. Or a teammate plays an agent's part.
     """
+    played = [name for name, actor in zip(policy.team.names, policy.actors, strict=True) if isinstance(actor, Teammate)]
+    if played:
+        cure = f"Give their own actors back with model.unfreeze({played})."
+        raise ConfigurationError(explain("The agents to export", "those of the model itself", played, cure))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contract = Contract(policy.team, file_names(policy.team.names), getattr(policy, "hidden_size", 0), algorithm)

@@ -10,7 +10,14 @@ import numpy as np
 
 from masoft.deploy.contract import ACTION, MASK, MEMORY, NEXT_MEMORY, OBSERVATION, Contract, read_contract
 from masoft.errors import ConfigurationError, MissingDependencyError, ModelFileError, explain, nearest
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.policies.observations import (
+    agent_observations,
+    check_no_masks,
+    episode_starts,
+    is_team_observation,
+    memory_array,
+    split_by_agent,
+)
 from masoft.spec import ACTION_MASK, TeamSpec
 
 
@@ -61,10 +68,13 @@ class DeployedTeam:
             cure = "Exported actors hold each policy's mode; draw with the trained model."
             raise ConfigurationError(explain("deterministic", "true", deterministic, cure))
         if is_team_observation(observation):
+            check_no_masks(action_masks)
             return self._predict_joint(observation, state, episode_start)
-        self._check_masks(action_masks or {})
-        actions, memories = {}, dict(state or {})
-        for entry in split_by_agent(self.team, observation, action_masks or {}):
+        masks = {} if action_masks is None else action_masks
+        actions, memories = {}, self._by_agent(state)
+        entries = [*split_by_agent(self.team, observation, masks)]
+        self._check_masks(masks)
+        for entry in entries:
             memory = self._memory(memories.get(entry.name), episode_start, len(entry.values))
             action, memories[entry.name] = self._run(entry.index, entry.values, entry.mask, memory)
             # [()] makes a number of a Discrete agent's single action, as numpy's indexing does.
@@ -74,13 +84,19 @@ class DeployedTeam:
     def _predict_joint(self, observation: Mapping[str, Any], state: Any, starts: np.ndarray | None) -> Any:
         batched, is_single = agent_observations(self.team, observation)
         masks = batched.get(ACTION_MASK) if self.team.has_masks else None
+        remembered: Sequence[Any] = (None,) * self.team.n_agents
+        if self.contract.hidden_size and state is not None:
+            if not (isinstance(state, tuple | list) and len(state) == self.team.n_agents):
+                must = f"the tuple of {self.team.n_agents} arrays that the last call returned, or None"
+                raise ConfigurationError(explain("The state", must, state))
+            remembered = state
         parts, memories = [], []
         for i, agent in enumerate(self.team.agents):
             values = batched[agent.name]
             mask = None if masks is None or agent.action.is_box else masks[:, self.team.mask_slices[i]].astype(bool)
-            memory = self._memory(state[i] if state else None, starts, len(values))
+            memory = self._memory(remembered[i], starts, len(values))
             action, after = self._run(i, values, mask, memory)
-            flat = action.reshape(len(values), -1)
+            flat = action.reshape(len(values), agent.action.size)
             parts.append(flat if agent.action.is_box else flat - agent.action.start)
             memories.append(after)
         has_box = any(agent.action.is_box for agent in self.team.agents)
@@ -95,8 +111,14 @@ class DeployedTeam:
         if agent.name not in self._sessions:
             cure = f"Loaded: {', '.join(self._sessions)}."
             raise ConfigurationError(explain("The agent", "one that was loaded", agent.name, cure))
+        if not len(values):  # onnxruntime's recurrent layers take no empty batch
+            return np.zeros((0, *(agent.action_space.shape or ())), agent.action_space.dtype), memory
         ports = self.contract.inputs(agent)
-        feed = {OBSERVATION: np.ascontiguousarray(values, dtype=ports[OBSERVATION][0])}
+        dtype = np.dtype(ports[OBSERVATION][0])
+        feed = {OBSERVATION: np.ascontiguousarray(values, dtype=dtype)}
+        if dtype == np.uint8 and not np.array_equal(feed[OBSERVATION], values):
+            must = "whole numbers from 0 to 255, which its file takes"
+            raise ConfigurationError(explain(f"The observation of agent {agent.name!r}", must, values))
         if MASK in ports:
             feed[MASK] = np.ones((len(values), *ports[MASK][1]), bool) if mask is None else np.ascontiguousarray(mask)
         if MEMORY not in ports:
@@ -108,13 +130,19 @@ class DeployedTeam:
     def _memory(self, values: Any, starts: np.ndarray | None, n: int) -> np.ndarray:
         """What one agent remembers of n environments, zeros where episodes start."""
         size = self.contract.hidden_size
-        memory = np.zeros((n, size), np.float32) if values is None else np.asarray(values, np.float32)
-        if memory.shape != (n, size):
-            must = f"of shape {(n, size)} for each agent, as the last call returned it"
-            raise ConfigurationError(explain("The state", must, memory.shape))
-        if starts is None or not size:
-            return memory
-        return np.where(np.resize(np.asarray(starts, bool), n)[:, None], np.float32(0), memory)
+        if not size:
+            return np.zeros((n, 0), np.float32)
+        memory = np.zeros((n, size), np.float32) if values is None else memory_array(values, n, size)
+        return np.where(episode_starts(starts, n)[:, None], np.float32(0), memory)
+
+    def _by_agent(self, state: Any) -> dict[str, Any]:
+        """The state of the dict form, as the caller passes it back; without memory it means nothing."""
+        if state is None or not self.contract.hidden_size:
+            return {}
+        if not isinstance(state, Mapping) or not set(state) <= set(self.team.names):
+            must = f"a dict of arrays with keys among {self.team.names}, as the last call returned it, or None"
+            raise ConfigurationError(explain("The state", must, state))
+        return dict(state)
 
     def _check_masks(self, action_masks: Mapping[str, np.ndarray]) -> None:
         if action_masks and not self.team.has_masks:

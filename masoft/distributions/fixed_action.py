@@ -33,9 +33,9 @@ class FixedAction(Distribution):
         return self.action
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Refused: all probability on one point has no density.
+        """0 for any actions (..., batch, size): whatever was done is what this policy does; (..., batch)."""
+        return torch.zeros(actions.shape[:-1], device=actions.device)
 
-        Raises:
-            ConfigurationError: always.
-        """
-        raise self._lacks("a density", "Use a method whose policies are stochastic.")
+    def entropy(self, generator: torch.Generator | None = None) -> Tensor:
+        """0 at each state, (batch,)."""
+        return self.action.new_zeros(len(self.action))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ class FixedTemperature(nn.Module):
         assert isinstance(self.values, Tensor)
         return self.values
 
-    def update(self, entropies: Entropies, learning_rate: float) -> None:
+    def update(self, entropies: Entropies, learning_rate: float, resting: Sequence[int] = ()) -> None:
         """Nothing to learn."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -68,18 +68,33 @@ class AutoTemperature(nn.Module):
         """Temperatures, (n_agents + 1,): the agents' own, then the joint one; without gradient."""
         return self.log_values.detach().exp()
 
-    def update(self, entropies: Entropies, learning_rate: float) -> None:
+    def update(self, entropies: Entropies, learning_rate: float, resting: Sequence[int] = ()) -> None:
         """One step on J(alpha) = E[-alpha log pi - alpha target].
 
         Args:
             entropies: where the entropies stand and where they should.
             learning_rate: step size.
+            resting: agents that do not learn: their temperatures and moments stay, and the joint one leaves them out.
         """
-        self.log_values.grad = -(entropies.log_probs + entropies.targets)
+        gaps = entropies.log_probs + entropies.targets
+        resting = [*resting]
+        if resting:
+            gaps[resting] = 0.0
+            own = gaps[:-1] if entropies.shares is None else gaps[:-1] * entropies.shares[:-1]
+            gaps[-1] = own.sum()
+        kept = [(values, values[resting].clone()) for values in self._by_agent()] if resting else []
+        self.log_values.grad = -gaps
         self.optimizer.param_groups[0]["lr"] = learning_rate
         if isinstance(self.optimizer, EntrywiseAdam):
             self.optimizer.shares = entropies.shares
         self.optimizer.step()
+        for values, before in kept:
+            values[resting] = before
+
+    def _by_agent(self) -> list[Tensor]:
+        """The temperatures and their moments, (n_agents + 1,) each."""
+        moments = self.optimizer.state.get(self.log_values, {}).values()
+        return [self.log_values.detach(), *(each for each in moments if each.shape == self.log_values.shape)]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Take the learned values; targets, which older files hold, are settings."""

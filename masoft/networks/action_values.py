@@ -17,7 +17,7 @@ class ActionValueNet(nn.Module):
 
     Args:
         agent: the agent's specification.
-        net_arch: widths of the hidden layers, at least one.
+        net_arch: widths of the hidden layers; none: the values are linear in what the encoder gives.
         activation_fn: module after each hidden layer.
         dueling: split the output into ``V(o) + A(o, a) - mean_a A(o, a)`` (Wang et al., 2016).
         hidden_size: length of what the agent remembers; 0: it has no memory.
@@ -35,8 +35,9 @@ class ActionValueNet(nn.Module):
         self.nvec = agent.action.nvec
         self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn)
-        self.memory = Memory(net_arch[-1], hidden_size) if hidden_size else None
-        width = hidden_size or net_arch[-1]
+        width = net_arch[-1] if net_arch else self.encoder.n_features
+        self.memory = Memory(width, hidden_size) if hidden_size else None
+        width = hidden_size or width
         self.head = nn.Linear(width, agent.action.n_joint)
         self.state_value = nn.Linear(width, 1) if dueling else None
 

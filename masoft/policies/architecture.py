@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import nn
 
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.networks.optimizer import FusedAdam
 
 NetArch = Sequence[int] | Mapping[str, Sequence[int]]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
@@ -16,11 +20,11 @@ def split_arch(net_arch: NetArch, critic: str = "qf") -> tuple[list[int], list[i
     """Widths for actors and critics, checked.
 
     Args:
-        net_arch: one list for both, or ``dict(pi=[...], qf=[...])``.
+        net_arch: one list for both, or ``dict(pi=[...], qf=[...])``; none for ``pi`` or ``vf``: they are linear.
         critic: the critic's key, as SB3 calls it: ``"qf"`` off-policy, ``"vf"`` on-policy.
 
     Raises:
-        ConfigurationError: an unknown key, no layer, or a width that is no positive integer.
+        ConfigurationError: an unknown key, a width that is no positive integer, or no layer of a critic of actions.
     """
     if isinstance(net_arch, Mapping):
         if set(net_arch) != {"pi", critic}:
@@ -29,8 +33,12 @@ def split_arch(net_arch: NetArch, critic: str = "qf") -> tuple[list[int], list[i
         pair = [*net_arch["pi"]], [*net_arch[critic]]
     else:
         pair = [*net_arch], [*net_arch]
-    if not all(isinstance(width, int) and width > 0 for width in pair[0] + pair[1]) or not (pair[0] and pair[1]):
-        raise ConfigurationError(explain("net_arch", "one positive width or more", net_arch))
+    if not all(isinstance(width, int) and width > 0 for width in pair[0] + pair[1]):
+        cure = f"Critics of their own are dict(pi=[...], {critic}=[...]), without a list around it."
+        raise ConfigurationError(explain("net_arch", "positive widths", net_arch, cure))
+    if critic == "qf" and not pair[1]:
+        must, cure = "one width or more for the critic", "Linear actors are dict(pi=[], qf=[64])."
+        raise ConfigurationError(explain("net_arch", must, net_arch, cure))
     return pair
 
 
@@ -45,3 +53,33 @@ def activation_class(choice: type[nn.Module] | str) -> type[nn.Module]:
             raise ConfigurationError(explain("activation", "a known name", choice, nearest(choice, ACTIVATIONS)))
         return ACTIVATIONS[choice]
     return choice
+
+
+def optimizer_for(optimizer_class: Any, optimizer_kwargs: Mapping[str, Any] | None) -> Any:
+    """The optimiser's class: PyTorch's own Adam where arguments are given that the lean default has not.
+
+    Args:
+        optimizer_class: as in SB3.
+        optimizer_kwargs: its arguments besides the learning rate.
+
+    Raises:
+        ConfigurationError: an argument that it does not have.
+    """
+    known = _names(optimizer_class)
+    wanted = {*(optimizer_kwargs or {})}
+    if known is None or wanted <= known:
+        return optimizer_class
+    if optimizer_class is FusedAdam:
+        return optimizer_for(torch.optim.Adam, optimizer_kwargs)
+    name = sorted(wanted - known)[0]
+    which, must = "A key of optimizer_kwargs", f"an argument of {getattr(optimizer_class, '__name__', optimizer_class)}"
+    raise ConfigurationError(explain(which, must, name, nearest(name, known - {"params"})))
+
+
+def _names(factory: Any) -> set[str] | None:
+    """Arguments of an optimiser's class; None: any."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return None if any(p.kind is p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}

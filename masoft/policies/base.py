@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from torch import nn
+from torch import Tensor, nn
 
+from masoft import habits
+from masoft.errors import ConfigurationError
+from masoft.policies.observations import agent_observations
 from masoft.spec import AgentSpec, TeamSpec
 
 M = TypeVar("M", bound=nn.Module)
@@ -38,6 +41,43 @@ class JointPolicy(BasePolicy, ABC):
         generator: torch.Generator | None = None,
     ) -> Any:
         """Actions for a team observation (SB3's form) or for a dict of agents' own observations."""
+
+    def __getattr__(self, name: str) -> Any:
+        modules: dict[str, Any] = vars(self).get("_modules", {})
+        if name in modules:
+            return modules[name]
+        if name in habits.POLICY:
+            raise habits.absent(type(self).__name__, name, habits.POLICY)
+        return super().__getattr__(name)
+
+    def obs_to_tensor(self, observation: Mapping[str, Any]) -> tuple[dict[str, Tensor], bool]:  # type: ignore[override]
+        """A team observation as tensors (n, ...) on the policy's device, and whether it was a batch.
+
+        Raises:
+            ConfigurationError: an agent is missing, or its observation has the wrong shape or is not finite.
+        """
+        batched, is_single = agent_observations(self.team, observation)
+        return {name: torch.as_tensor(values, device=self.device) for name, values in batched.items()}, not is_single
+
+    def save(self, path: str) -> None:
+        """Refused: a policy is saved with its model.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"A team's policy is saved with its model: model.save({str(path)!r}).")
+
+    @classmethod
+    def load(cls, path: str, device: torch.device | str = "auto") -> Any:
+        """Refused: a policy is loaded with its model.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"A team's policy is loaded with its model: HASAC.load({str(path)!r}).policy.")
+
+    def forget_groups(self) -> None:
+        """Look anew which actors can act together; called after one has been replaced."""
 
     def set_training_mode(self, mode: bool) -> None:
         """Switch between training and evaluation, walking the modules only when something changes."""

@@ -16,7 +16,7 @@ from masoft.networks.critics import JointCritic
 from masoft.networks.heads import CategoricalHead, DeterministicHead
 from masoft.networks.mlp import make_encoder, mlp
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.together import asks_actor_alone
@@ -43,11 +43,12 @@ class DeterministicActor(nn.Module):
         super().__init__()
         self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
         self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
+        width = net_arch[-1] if net_arch else self.encoder.n_features
         self.head: DeterministicHead | CategoricalHead
         if agent.action.is_box:
-            self.head = DeterministicHead(net_arch[-1], agent.action.size)
+            self.head = DeterministicHead(width, agent.action.size)
         else:
-            self.head = CategoricalHead(net_arch[-1], agent.action.nvec)
+            self.head = CategoricalHead(width, agent.action.nvec)
 
     def forward(self, observation: Tensor, mask: Tensor | None = None) -> FixedAction | Categoricals:
         """What the agent does at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
@@ -105,6 +106,7 @@ class DeterministicPolicy(MemorylessPolicy):
         sizes = (team.critic_state_size, team.encoded_size)
         self.critic = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
+        optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs: dict[str, Any] = {"lr": 1e-3, **(optimizer_kwargs or {})}
         by_actor = {actor: optimizer_class(actor.parameters(), **kwargs) for actor in dict.fromkeys(actors)}
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)

@@ -14,7 +14,7 @@ from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critics import JointCritic
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.spec import TeamSpec
@@ -63,6 +63,7 @@ class DuelingPolicy(MemorylessPolicy):
         sizes = (team.critic_state_size, team.encoded_size)
         self.critic = JointCritic(*sizes, critic_widths, activation, layer_norm, n_critics)
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
+        optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         make: Any = optimizer_class
         kwargs: dict[str, Any] = {"lr": 1e-3, **(optimizer_kwargs or {})}
         by_actor = {actor: make(actor.parameters(), **kwargs) for actor in dict.fromkeys(actors)}

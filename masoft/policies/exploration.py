@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 
@@ -41,6 +43,7 @@ def noisy_actions(
     epsilon: float,
     masks: np.ndarray | None = None,
     generator: torch.Generator | None = None,
+    resting: Collection[int] = (),
 ) -> np.ndarray:
     """Gaussian noise on Box entries, and now and then a uniform legal action of a categorical agent.
 
@@ -53,6 +56,7 @@ def noisy_actions(
         epsilon: probability that a categorical agent acts uniformly, in [0, 1].
         masks: joint masks, (n, mask_size), or None.
         generator: source of the draws, on the CPU.
+        resting: agents whose actions stay as they are.
 
     Returns:
         (n, action_size).
@@ -67,6 +71,8 @@ def noisy_actions(
         elif epsilon > 0:
             is_random = torch.rand(len(actions), generator=generator).numpy() < epsilon
             explored[is_random, where] = uniform[is_random, where]
+    for where in (team.action_slices[i] for i in resting):
+        explored[:, where] = actions[:, where]
     return explored
 
 

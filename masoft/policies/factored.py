@@ -16,7 +16,7 @@ from masoft.networks.mixers import FactoredMixer
 from masoft.networks.optimizer import FusedAdam
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.agent import Actor
-from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.together import asks_actor_alone
@@ -82,6 +82,7 @@ class FactoredPolicy(MemorylessPolicy):
         self.mixers = nn.ModuleList([FactoredMixer(*sizes) for _ in range(n_critics)])
         self.utilities_target = deepcopy(self.utilities).requires_grad_(False)
         self.mixers_target = deepcopy(self.mixers).requires_grad_(False)
+        optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         make: Any = optimizer_class
         kwargs: dict[str, Any] = {"lr": 1e-3, **(optimizer_kwargs or {})}
         by_actor = {actor: make(actor.parameters(), **kwargs) for actor in dict.fromkeys(actors)}

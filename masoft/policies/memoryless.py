@@ -12,7 +12,7 @@ from torch import Tensor
 
 from masoft.functional.actions import box_to_unit, to_environment
 from masoft.policies.base import JointPolicy
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.policies.observations import agent_observations, check_no_masks, is_team_observation, split_by_agent
 from masoft.policies.together import Ensemble, ensembles
 from masoft.spec import ACTION_MASK
 
@@ -34,9 +34,18 @@ class MemorylessPolicy(JointPolicy, ABC):
 
     _ensembles: tuple[Ensemble, ...] | None = None
 
+    def forget_groups(self) -> None:
+        self._ensembles = None
+
     @abstractmethod
     def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Choice:
         """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
+
+    def get_distribution(self, observation: Mapping[str, Any]) -> dict[str, Choice]:
+        """Each agent's policy at a team observation of tensors or arrays (n, ...), by name."""
+        seen, _ = self.obs_to_tensor(observation)
+        masks = seen.get(ACTION_MASK) if self.team.has_masks else None
+        return {name: self.distribution(i, seen[name], masks) for i, name in enumerate(self.team.names)}
 
     def act(
         self, obs: Mapping[str, np.ndarray], deterministic: bool = False, generator: torch.Generator | None = None
@@ -86,6 +95,7 @@ class MemorylessPolicy(JointPolicy, ABC):
         """
         self.set_training_mode(False)
         if is_team_observation(observation):
+            check_no_masks(action_masks)
             batched, is_single = agent_observations(self.team, observation)
             joint = to_environment(self.team, self.act(batched, deterministic, generator))
             return (joint[0] if is_single else joint), state

@@ -65,8 +65,10 @@ def agent_observations(team: TeamSpec, observation: Mapping[str, Any]) -> tuple[
     """A team observation as a batch, and whether the caller passed a single one.
 
     Raises:
-        ConfigurationError: an agent is missing, an array is no batch of observations, or a mask has no legal choice.
+        ConfigurationError: an agent is missing or unknown, an array is no batch of observations, batches are of
+            different sizes, or a mask has no legal choice.
     """
+    _check_known(team, [name for name in observation if name not in RESERVED_KEYS])
     batched, singles = {}, {}
     for agent in team.agents:
         if agent.name not in observation:
@@ -81,7 +83,7 @@ def agent_observations(team: TeamSpec, observation: Mapping[str, Any]) -> tuple[
     is_single = all(singles.values())
     for key in RESERVED_KEYS:
         if key in observation:
-            extra = np.asarray(observation[key])
+            extra = _numbers(f"The team observation's entry {key!r}", "an array of numbers", observation[key])
             batched[key] = extra[None] if is_single and extra.ndim == 1 else extra
     if team.has_masks and ACTION_MASK in batched:
         _check_joint_mask(team, batched[ACTION_MASK], len(batched[team.names[0]]))
@@ -98,10 +100,7 @@ def split_by_agent(
     """
     if not isinstance(action_masks, Mapping):
         raise ConfigurationError(explain("action_masks", "a dict of masks by agent", action_masks))
-    for name in [*observation, *action_masks]:
-        if name not in team.names:
-            close = nearest(str(name), team.names)
-            raise ConfigurationError(explain("An agent's name", "one of the team's", name, close))
+    _check_known(team, [*observation, *action_masks])
     for name, value in observation.items():
         index = team.names.index(name)
         mask = action_masks.get(name)
@@ -115,15 +114,61 @@ def split_by_agent(
         yield AgentInput(name, index, values, _checked_mask(team.agents[index], mask, len(values)), is_single)
 
 
+def episode_starts(flags: Any, n: int) -> np.ndarray:
+    """Where episodes start, (n,) booleans, from what a caller passes: one for all, one an observation, or None.
+
+    Raises:
+        ConfigurationError: another number of flags.
+    """
+    if flags is None:
+        return np.zeros(n, bool)
+    which, must = "episode_start", f"one flag, or one for each of {n} observations"
+    array = _numbers(which, must, flags).astype(bool).reshape(-1)
+    if array.size not in (1, n):
+        raise ConfigurationError(explain(which, must, flags))
+    return np.resize(array, n)
+
+
+def memory_array(values: Any, n: int, size: int) -> np.ndarray:
+    """What one agent remembers of n environments, float32 (n, size), as a caller passes it back.
+
+    Raises:
+        ConfigurationError: it has another shape, or is no array of finite numbers.
+    """
+    which, must = "The state", f"of shape {(n, size)} for each agent, as the last call returned it"
+    memory = _numbers(which, must, values).astype(np.float32)
+    if memory.shape != (n, size) or not np.isfinite(memory).all():
+        raise ConfigurationError(explain(which, must, memory.shape if memory.shape != (n, size) else values))
+    return memory
+
+
+def check_no_masks(action_masks: object) -> None:
+    """Refuse masks beside a team observation, which carries its own.
+
+    Raises:
+        ConfigurationError: there are some.
+    """
+    if action_masks is not None:
+        must = f"left out with a team observation, whose entry {ACTION_MASK!r} has them"
+        raise ConfigurationError(explain("action_masks", must, action_masks))
+
+
+def _check_known(team: TeamSpec, names: list[Any]) -> None:
+    for name in names:
+        if name not in team.names:
+            close = nearest(str(name), team.names)
+            raise ConfigurationError(explain("An agent's name", "one of the team's", name, close))
+
+
 def _numbers(which: str, must: str, value: Any) -> np.ndarray:
-    """An array of numbers or flags.
+    """An array of numbers or flags; tensors may lie on any device, and in a graph.
 
     Raises:
         ConfigurationError: it is none.
     """
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged, or a tensor that needs gradients
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # ragged, or a tensor without values
         raise ConfigurationError(explain(which, must, value)) from None
     if array.dtype.kind not in "biuf":
         raise ConfigurationError(explain(which, must, value))
@@ -161,7 +206,10 @@ def _checked_mask(agent: AgentSpec, mask: Any, n: int) -> np.ndarray | None:
         return None
     which, size = f"The action mask of agent {agent.name!r}", agent.action.mask_size
     must = f"one row of {size} flags an observation, with a legal choice in every part"
-    array = _numbers(which, must, mask).astype(bool)
+    flags = _numbers(which, must, mask)
+    if flags.dtype.kind == "f" and not np.isfinite(flags).all():
+        raise ConfigurationError(explain(which, must, mask))
+    array = flags.astype(bool)
     array = array[None] if array.shape == (size,) else array
     if array.shape != (n, size):
         raise ConfigurationError(explain(which, must, mask))

@@ -12,17 +12,21 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
+from masoft.buffers.views import apply_view
 from masoft.distributions import Distribution
+from masoft.errors import ConfigurationError, explain
+from masoft.functional.actions import box_to_unit
 from masoft.networks.heads import Heads
 from masoft.networks.hidden import Architecture
 from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import Sequences
-from masoft.networks.value import ValueNet
-from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.networks.value import CriticInputs, ValueNet
+from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.on_policy_actor import OnPolicyActor
 from masoft.policies.recurrent import Memories as Memories
-from masoft.spec import AgentSpec, TeamSpec
+from masoft.policies.teammates import Teammate
+from masoft.spec import ACTION_MASK, STATE, AgentSpec, TeamSpec
 
 Probabilities = Sequence[float] | Mapping[str, Sequence[float]]
 
@@ -89,6 +93,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         actors = one_an_agent(team, share_parameters, actor)
         self.actors = nn.ModuleList(actors)
         self.critic = ValueNet(team, critic_input, vf, share_parameters, value_decay)
+        optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs = dict(optimizer_kwargs or ({"eps": 1e-5} if issubclass(optimizer_class, torch.optim.Adam) else {}))
         make: Any = optimizer_class
         by_actor = {each: make(each.parameters(), lr=1e-3, **kwargs) for each in dict.fromkeys(actors)}
@@ -112,6 +117,54 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
             numbers. And what the agents remember now.
         """
 
+    def predict_values(self, observation: Mapping[str, Any]) -> Tensor:
+        """Values (n, n_values) at a team observation of tensors or arrays (n, ...); without memory only."""
+        self._check_memoryless("predict_values")
+        seen, _ = self.obs_to_tensor(observation)
+        state = apply_view(self.team.state_view, seen[STATE]) if self.team.state_size else None
+        values, _ = self.critic.returns(CriticInputs(tuple(seen[name] for name in self.team.names), state))
+        return values
+
+    def evaluate_actions(self, observation: Mapping[str, Any], actions: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Values, log-probability of joint actions, and entropy of the joint policy; without memory only.
+
+        Args:
+            observation: of the team, tensors or arrays (n, ...).
+            actions: (n, action_size), in the environment's units, as ``predict`` gives them.
+
+        Returns:
+            (n, n_values), (n,) and (n,), in the graph; of a Box densities in units where it is [-1, 1].
+        """
+        stored = np.array(torch.as_tensor(actions).cpu().numpy(), np.float32).reshape(-1, self.team.action_size)
+        for agent, where in zip(self.team.agents, self.team.action_slices, strict=True):
+            if agent.action.is_box:
+                stored[:, where] = box_to_unit(agent.action, stored[:, where])
+        policies = self._each(observation, "evaluate_actions")
+        entropy = torch.stack([policy.entropy() for policy in policies]).sum(0)
+        return self.predict_values(observation), self._log_prob(policies, stored), entropy
+
+    def log_prob_of_stored(self, observation: Mapping[str, Any], stored: np.ndarray) -> Tensor:
+        """Log-probability (n,) of joint actions as `explore` gave them; without memory only."""
+        return self._log_prob(self._each(observation, "log_probs"), stored)
+
+    def _each(self, observation: Mapping[str, Any], asked: str) -> list[Distribution]:
+        """Every agent's policy at a team observation."""
+        self._check_memoryless(asked)
+        seen, _ = self.obs_to_tensor(observation)
+        team, masks = self.team, seen.get(ACTION_MASK) if self.team.has_masks else None
+        own = [None if masks is None else masks[:, where] for where in team.mask_slices]
+        return [self.along(i, seen[name], own[i])[0] for i, name in enumerate(team.names)]
+
+    def _log_prob(self, policies: Sequence[Distribution], stored: np.ndarray) -> Tensor:
+        actions = torch.as_tensor(stored, device=self.device)
+        pairs = zip(policies, self.team.action_slices, strict=True)
+        return torch.stack([policy.log_prob(actions[:, where]) for policy, where in pairs]).sum(0)
+
+    def _check_memoryless(self, asked: str) -> None:
+        if self.hidden_size:
+            cure = "After a rollout, model.experience has values and log-probabilities of all its steps."
+            raise ConfigurationError(explain(f"The policy of {asked}", "one without memory", type(self).__name__, cure))
+
     def along(
         self, i: int, observation: Tensor, mask: Tensor | None, sequences: Sequences | None = None
     ) -> tuple[Distribution, Tensor | None]:
@@ -124,5 +177,5 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
             sequences: how the rows form sequences; only where there is memory.
         """
         actor = self.actors[i]
-        assert isinstance(actor, OnPolicyActor)
+        assert isinstance(actor, OnPolicyActor | Teammate)
         return actor.remember(observation, mask, sequences)

@@ -15,7 +15,14 @@ from masoft.functional.actions import to_environment
 from masoft.networks.recurrent import Sequences
 from masoft.policies.base import JointPolicy
 from masoft.policies.memoryless import Choice
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
+from masoft.policies.observations import (
+    agent_observations,
+    check_no_masks,
+    episode_starts,
+    is_team_observation,
+    memory_array,
+    split_by_agent,
+)
 from masoft.spec import ACTION_MASK
 
 Memories = tuple[Tensor, ...]
@@ -74,19 +81,20 @@ class RecurrentPolicy(JointPolicy, ABC):
         if not is_team_observation(observation):
             return self._predict_by_agent(
                 observation,
-                {} if state is None else state,
+                self._by_agent(state),
                 episode_start,
                 deterministic,
                 {} if action_masks is None else action_masks,
                 generator,
             )
+        check_no_masks(action_masks)
         batched, is_single = agent_observations(self.team, observation)
         n = len(batched[self.team.names[0]])
-        if state is not None and len(state) != self.team.n_agents:
+        if state is not None and not (isinstance(state, tuple | list) and len(state) == self.team.n_agents):
             must = f"the tuple of {self.team.n_agents} arrays that the last call returned, or None"
             raise ConfigurationError(explain("The state", must, state))
         memories = tuple(self._memory(part, n) for part in state or ())
-        stored, memories = self._act(batched, memories, _flags(episode_start, n), deterministic, generator)
+        stored, memories = self._act(batched, memories, episode_starts(episode_start, n), deterministic, generator)
         joint = to_environment(self.team, stored)
         return (joint[0] if is_single else joint), tuple(part.cpu().numpy() for part in memories)
 
@@ -125,6 +133,8 @@ class RecurrentPolicy(JointPolicy, ABC):
         n = len(observation)
         if memory is None:
             memory = torch.zeros(n, self.hidden_size, device=self.device)
+        if n == 0:
+            return torch.zeros(0, self.team.agents[i].action.size, device=self.device), memory
         flags = torch.as_tensor(starts, device=self.device).view(1, n).float()
         policy: Choice
         policy, remembered = self.along(i, observation, mask, Sequences(flags, memory))
@@ -133,11 +143,16 @@ class RecurrentPolicy(JointPolicy, ABC):
 
     def _memory(self, values: object, n: int) -> Tensor:
         """What one agent remembers of n environments, as the caller passes it back."""
-        memory = torch.as_tensor(values, dtype=torch.float32, device=self.device)
-        if memory.shape != (n, self.hidden_size):
-            must = f"of shape {(n, self.hidden_size)} for each agent, as the last call returned it"
-            raise ConfigurationError(explain("The state", must, tuple(memory.shape)))
-        return memory
+        return torch.as_tensor(memory_array(values, n, self.hidden_size), device=self.device)
+
+    def _by_agent(self, state: Any) -> Mapping[str, np.ndarray]:
+        """The state of the dict form, as the caller passes it back."""
+        if state is None:
+            return {}
+        if not isinstance(state, Mapping) or not set(state) <= set(self.team.names):
+            must = f"a dict of arrays with keys among {self.team.names}, as the last call returned it, or None"
+            raise ConfigurationError(explain("The state", must, state))
+        return state
 
     @torch.no_grad()
     def _predict_by_agent(
@@ -155,7 +170,7 @@ class RecurrentPolicy(JointPolicy, ABC):
             mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
             n = len(values)
             memory = self._memory(state[entry.name], n) if entry.name in state else None
-            starts = _flags(episode_start, n)
+            starts = episode_starts(episode_start, n)
             chosen, now = self._step(entry.index, values, mask, memory, starts, deterministic, generator)
             actions[entry.name] = entry.to_environment(self.team, chosen.cpu().numpy())
             memories[entry.name] = now.cpu().numpy()
@@ -165,8 +180,3 @@ class RecurrentPolicy(JointPolicy, ABC):
         arrays = {name: values.cpu().numpy() for name, values in observation.items()}
         n = len(arrays[self.team.names[0]])
         return torch.as_tensor(self._act(arrays, (), np.ones(n, bool), deterministic, None)[0])
-
-
-def _flags(episode_start: np.ndarray | None, n: int) -> np.ndarray:
-    """Where episodes start, (n,) booleans."""
-    return np.zeros(n, bool) if episode_start is None else np.resize(np.asarray(episode_start, bool), n)

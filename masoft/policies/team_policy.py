@@ -15,7 +15,7 @@ from masoft.networks.critics import JointCritic
 from masoft.networks.heads import Heads
 from masoft.networks.optimizer import FusedAdam
 from masoft.policies.agent import Actor
-from masoft.policies.architecture import NetArch, activation_class, split_arch
+from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.together import asks_actor_alone
@@ -80,6 +80,7 @@ class TeamPolicy(MemorylessPolicy):
         self.critic_target = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
+        optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs = optimizer_kwargs or {}
         by_actor = {
             id(actor): optimizer_class(actor.parameters(), lr=1e-3, **kwargs) for actor in dict.fromkeys(owners)

@@ -15,6 +15,7 @@ from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, DeterministicHead, SquashedGaussianHead
 from masoft.networks.mlp import VectorEncoder
 from masoft.networks.stacked import StackedLayers, StackedParameters, can_be_stacked
+from masoft.policies.teammates import Teammate
 from masoft.spec import TeamSpec
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -113,6 +114,8 @@ def ensembles(team: TeamSpec, actors: Sequence[nn.Module]) -> tuple[Ensemble, ..
 
 def _is_plain(actor: Any) -> bool:
     """Whether an actor is a vector's way through layers that can be stacked, without memory."""
+    if isinstance(actor, Teammate):
+        return False
     is_of_parts = type(getattr(actor, "encoder", None)) is VectorEncoder and hasattr(actor, "body")
     if not is_of_parts or type(getattr(actor, "head", None)) not in HEADS or getattr(actor, "memory", None) is not None:
         return False

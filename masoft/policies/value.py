@@ -20,7 +20,7 @@ from masoft.networks.action_values import ActionValueNet
 from masoft.networks.mixers import Mixer, MonotonicMixer, SumMixer
 from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import Sequences
-from masoft.policies.architecture import activation_class
+from masoft.policies.architecture import activation_class, optimizer_for
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.recurrent import Memories, RecurrentPolicy
@@ -76,7 +76,7 @@ class ValueTeamPolicy(JointPolicy, ABC):
         self.mixer = make_mixer(mixer, team, mixing_width, hypernet_width)
         self.actors_target = deepcopy(self.actors).requires_grad_(False)
         self.mixer_target = deepcopy(self.mixer).requires_grad_(False)
-        make: Any = optimizer_class
+        make = optimizer_for(optimizer_class, optimizer_kwargs)
         learned = [*self.actors.parameters(), *self.mixer.parameters()]
         self.critic_optimizer = make(learned, **{"lr": 1e-3, **(optimizer_kwargs or {})})
 
@@ -195,12 +195,12 @@ def make_mixer(kind: str, team: TeamSpec, mixing_width: int, hypernet_width: int
 
 
 def checked_widths(net_arch: Sequence[int]) -> list[int]:
-    """Widths of hidden layers, one or more.
+    """Widths of hidden layers; none: linear.
 
     Raises:
-        ConfigurationError: a dict, no layer, or a width that is no positive integer.
+        ConfigurationError: a dict, or a width that is no positive integer.
     """
-    is_list = isinstance(net_arch, list | tuple) and len(net_arch) > 0
+    is_list = isinstance(net_arch, list | tuple)
     if not is_list or not all(isinstance(width, int) and width > 0 for width in net_arch):
-        raise ConfigurationError(explain("net_arch", "a list of one positive width or more", net_arch))
+        raise ConfigurationError(explain("net_arch", "a list of positive widths", net_arch))
     return [*net_arch]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masoft.studies.episodes import record_episode
+    from masoft.studies.mixed_teams import CrossPlay, cross_play, draw_cross_play
     from masoft.studies.plots import draw_curves, draw_improvement, draw_profiles, draw_scores
     from masoft.studies.report import write_report
     from masoft.studies.results import final_scores, read_results, sample_efficiency, time_to_threshold, write_results
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from masoft.studies.tuning import search
 
 _HOME = {
+    "CrossPlay": "mixed_teams",
     "Estimate": "statistics",
     "Run": "study",
     "Study": "study",
     "Task": "study",
     "Variant": "study",
     "contributions": "teams",
+    "cross_play": "mixed_teams",
     "draw_contributions": "teams",
+    "draw_cross_play": "mixed_teams",
     "draw_curves": "plots",
     "draw_improvement": "plots",
     "draw_policies": "teams",
@@ -47,13 +51,16 @@ _HOME = {
 }
 
 __all__ = [
+    "CrossPlay",
     "Estimate",
     "Run",
     "Study",
     "Task",
     "Variant",
     "contributions",
+    "cross_play",
     "draw_contributions",
+    "draw_cross_play",
     "draw_curves",
     "draw_improvement",
     "draw_policies",

@@ -32,21 +32,30 @@ def legend_below(figure: Any, panel: Any) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
 
 
-def heat_map(panel: Any, table: Any, rows: list[str], columns: list[str]) -> Any:
-    """Probabilities as colours with their numbers on them; returns the image for a colour bar.
+def heat_map(panel: Any, table: Any, rows: list[str], columns: list[str], low: float = 0.0, high: float = 1.0) -> Any:
+    """Numbers as colours with their numbers on them; returns the image for a colour bar.
 
     Args:
         panel: to draw in.
-        table: (rows, columns) in [0, 1]; NaN where there is none.
+        table: (rows, columns); NaN where there is none.
         rows, columns: names of both sides.
+        low, high: values of the darkest and the brightest colour.
     """
-    image = panel.imshow(table, vmin=0, vmax=1, cmap=HEAT, aspect="auto")
+    image = panel.imshow(table, vmin=low, vmax=high, cmap=HEAT, aspect="auto")
     panel.set_xticks(range(len(columns)), columns)
     panel.set_yticks(range(len(rows)), rows)
     if table.size <= 100:
         for row, values in enumerate(table):
             for column, value in enumerate(values):
                 if value == value:
-                    colour = "white" if value < 0.5 else "black"
-                    panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+                    colour = "white" if value < (low + high) / 2 else "black"
+                    panel.text(
+                        column,
+                        row,
+                        f"{value:.2f}" if abs(value) < 100 else f"{value:.4g}",
+                        ha="center",
+                        va="center",
+                        color=colour,
+                        fontsize=8,
+                    )
     return image

@@ -154,7 +154,10 @@ def test_masks_without_a_legal_choice(model: Any) -> None:
         ({"verbose": "yes"}, "'verbose'"),
         ({"policy": 3}, "'policy' .*a known alias or a policy class"),
         ({"policy": object}, "policy must be a subclass of"),
-        ({"policy_kwargs": {"nonsense": 1}}, "policy_kwargs must be arguments of TeamPolicy.*nonsense"),
+        (
+            {"policy_kwargs": {"nonsense": 1}},
+            "A key of policy_kwargs for TeamPolicy must be one of its arguments.*nonsense",
+        ),
         ({"buffer_size": 2**70}, "buffer_size must be small enough for memory"),
         ({"tensorboard_log": 3}, "'tensorboard_log'"),
     ],

@@ -151,7 +151,7 @@ def test_parameter_sharing_is_off_by_default_and_told(capsys: pytest.CaptureFixt
         (dict(ent_coef="automatic"), "'ent_coef' parameter of HASAC must be .*'auto' or 'auto_x'"),
         (dict(learning_rate={"actor": 1e-3}), "learning_rate must be given for"),
         (dict(batch_size=300, buffer_size=200), "batch_size must be at most buffer_size = 200. Got 300"),
-        (dict(policy_kwargs=dict(net_arch=[])), "net_arch must be one positive width or more"),
+        (dict(policy_kwargs=dict(net_arch=[])), "net_arch must be one width or more for the critic"),
         (dict(policy_kwargs=dict(activation_fn="rleu")), "Did you mean 'relu'"),
         (dict(target_entropy={"agent_0": 1.0}), "target_entropy must be a dict with the keys"),
         (dict(policy="MlpPolcy"), "Did you mean 'MlpPolicy'"),
