@@ -35,10 +35,9 @@ def check_step(answer: Any, known: Mapping[Any, int], where: Where) -> Step:
     Raises:
         EnvironmentFault: it is something else; the message says which part.
     """
-    if type(answer) is not tuple or len(answer) != 5:
-        if not isinstance(answer, (tuple, list)) or len(answer) != 5:
-            cure = "PettingZoo's form since 1.22; before, both flags were one 'done'."
-            _refuse("What step returns", where, f"five dicts by agent: {', '.join(STEP)}", answer, cure)
+    if not isinstance(answer, (tuple, list)) or len(answer) != 5:
+        cure = "PettingZoo's form since 1.22; before, both flags were one 'done'."
+        _refuse("What step returns", where, f"five dicts by agent: {', '.join(STEP)}", answer, cure)
     observations, rewards, terminations, truncations, infos = answer
     for part in answer:
         if type(part) is not dict:

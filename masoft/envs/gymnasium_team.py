@@ -74,8 +74,9 @@ class GymnasiumTeam(ParallelEnv):  # type: ignore[misc]
     def step(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """One step of all agents."""
         joint = dict(actions) if self.by_name else tuple(actions[agent] for agent in self.possible_agents)
-        seen, rewards, terminated, truncated, info = self.env.step(joint)
-        if np.ndim(rewards) == 0 and not isinstance(rewards, Mapping):
+        answer: tuple[Any, ...] = self.env.step(joint)
+        seen, rewards, terminated, truncated, info = answer
+        if not isinstance(rewards, (Mapping, list, tuple)) and np.ndim(rewards) == 0:
             rewards = dict.fromkeys(self.possible_agents, rewards)
         is_over, is_cut = self._all(terminated), self._all(truncated)
         if not is_over and not is_cut and self._all_of_either(terminated, truncated):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,20 +90,15 @@ class MaskGatherer:
             joint[self.team.mask_slices[index]] = mask
         return joint
 
-    def check_absent(
-        self, live: Sequence[int], observations: Mapping[Any, Any], infos: Mapping[Any, Any], where: Where
-    ) -> None:
-        """Refuse a mask of any agent in a team that was found to have none.
+    def check_absent(self, live: Sequence[int], infos: Mapping[Any, Any], where: Where) -> None:
+        """Refuse a mask in the info of any agent of a team that was found to have none.
 
         Raises:
             EnvironmentFault: there is one; from here on illegal actions would be taken.
         """
         for index in live:
-            if reported_mask(self.ids[index], observations, infos) is not None:
-                cure = "Declare metadata['has_masks'] = True."
-                self._refuse(
-                    index, "there from the first reset on, or declared", "a mask that comes later", where, cure
-                )
+            if ACTION_MASK in (infos.get(self.ids[index]) or ()):
+                refuse_late_mask(self.team.names[index], where)
 
     def _ask(self, where: Where, team_is_over: bool) -> Mapping[Any, Any]:
         if self._method is None:
@@ -142,6 +137,13 @@ class MaskGatherer:
         raise EnvironmentFault(
             explain(f"The action mask of agent {self.team.names[index]!r} {where()}", must, got, cure)
         )
+
+
+def refuse_late_mask(name: str, where: Where) -> NoReturn:
+    """Raise the fault of a mask in a team that was found to have none."""
+    must, got = "there from the first reset on, or declared", "a mask that comes later"
+    cure = "Declare metadata['has_masks'] = True."
+    raise EnvironmentFault(explain(f"The action mask of agent {name!r} {where()}", must, got, cure))
 
 
 def _joined(given: Any) -> NDArray[Any]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from masoft.envs.masks import refuse_late_mask
 from masoft.envs.reading import LARGEST, Reader, check_exact, misfit_of, numbers, read_space, without_mask
 from masoft.errors import EnvironmentFault, explain
-from masoft.spec import STATE, TeamSpec
+from masoft.spec import ACTION_MASK, STATE, TeamSpec
 
 Where = Callable[[], str]
 Joint = dict[str, NDArray[Any]]
@@ -133,6 +134,8 @@ class ObservationGatherer:
     def _read(self, index: int, observation: Any, where: Where) -> NDArray[Any]:
         reader = self._readers[index]
         if isinstance(observation, Mapping):
+            if ACTION_MASK in observation and not self.team.has_masks:
+                refuse_late_mask(self.team.names[index], where)
             observation = without_mask(reader.space, observation)
         return reader.read(observation, self._names[index], where)
 

@@ -214,11 +214,12 @@ def _read_box(space: spaces.Box) -> Reader:
     if dtype.kind in "fb" and dtype != np.float32:
         box = _float_box(space.low, space.high)
     if is_channels_last(shape):
-        box = spaces.Box(*(_channels_first(bound) for bound in (box.low, box.high)), dtype=box.dtype.type)
         change, how = _channels_first, "picture, channels moved to the front"
     elif shape == ():
-        box = spaces.Box(box.low.reshape(1), box.high.reshape(1), dtype=box.dtype.type)
         change = _one_entry
+    if change is not None:
+        kind: Any = box.dtype
+        box = spaces.Box(change(box.low), change(box.high), dtype=kind)
     return Reader(space, box, how, shape, dtype, change)
 
 
@@ -230,10 +231,10 @@ def _read_scaled(space: spaces.Box) -> Reader:
     flat = not grid and len(space.shape) != 2
 
     def change(array: NDArray[Any]) -> NDArray[Any]:
-        scaled = (array - low) / extent
+        scaled: NDArray[Any] = (array - low) / extent
         if flat:
-            return scaled.reshape(-1)
-        return _channels_first(scaled) if last else scaled
+            scaled = scaled.reshape(-1)
+        return _channels_first(scaled) if last and not flat else scaled
 
     ends = change(space.low), change(space.high)
     words = "grid of bytes, divided by its bounds" if grid else "bytes that are no picture, divided by their bounds"

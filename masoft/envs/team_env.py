@@ -230,8 +230,8 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         if self.team.has_masks:
             self._mask = self._masks.gather(shown, reported, infos, self._where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
-        elif not self._gatherer.takes_plain or any(infos.values()):
-            self._masks.check_absent(shown, reported, infos, self._where)
+        elif any(infos.values()):
+            self._masks.check_absent(shown, infos, self._where)
         active = self._all_active.copy()
         if self.team.has_deaths and len(shown) < len(active):
             active[:] = 0
