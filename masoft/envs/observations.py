@@ -29,11 +29,11 @@ class ObservationGatherer:
         readers: how each agent's own observations become the team's; None: they have its spaces already.
 
     Attributes:
-        takes_plain: whether all agents report vectors of floats, which need no reading.
+        checks_bounds: whether `check_bounds` looks at every step.
     """
 
     def __init__(self, team: TeamSpec, ids: Sequence[Any], readers: Sequence[Reader] | None = None) -> None:
-        self.team, self.ids = team, tuple(ids)
+        self.team, self.ids, self.checks_bounds = team, tuple(ids), False
         self._readers = tuple(readers or (read_space(agent.name, agent.observation_space) for agent in team.agents))
         self._names = tuple(f"The observation of agent {name!r}" for name in team.names)
         self._shapes = tuple(agent.observation_shape for agent in team.agents)
@@ -41,7 +41,8 @@ class ObservationGatherer:
         self._joins = tuple(dtype == np.float32 for dtype in self._dtypes)
         self._zeros = tuple(np.zeros(*pair) for pair in zip(self._shapes, self._dtypes, strict=True))
         unchanged = all(reader.change is None for reader in self._readers)
-        self.takes_plain = unchanged and all(self._joins) and all(len(shape) == 1 for shape in self._shapes)
+        self._takes_plain = unchanged and all(self._joins) and all(len(shape) == 1 for shape in self._shapes)
+        self._state_shape = (team.state_size,)
         self._layout: list[tuple[str, slice, tuple[int, ...] | None]] = []
         start = 0
         shapes = [(n, s) for n, s, joins in zip(team.names, self._shapes, self._joins, strict=True) if joins]
@@ -56,12 +57,14 @@ class ObservationGatherer:
         Args:
             reported: one entry an agent: its observation, or PettingZoo's dict with ``"observation"`` in it; None
                 for an agent that has left, which shows zeros.
-            state: what ``state()`` gave, in any shape; ignored where the team has no state.
+            state: what ``state()`` gave, in any shape; None where the team has no state.
             where: says which step this is, for messages.
 
         Raises:
             EnvironmentFault: what is no array of numbers, a wrong shape, or an entry that float32 cannot hold.
         """
+        if self.checks_bounds:
+            self.check_bounds(reported, where)
         joint: Joint = {}
         parts = self._plain(reported)
         for index, observation in enumerate(() if parts else reported):
@@ -70,10 +73,16 @@ class ObservationGatherer:
                 parts.append(array.reshape(-1))
             else:
                 joint[self.team.names[index]] = self._cast(index, array, where)
-        if self.team.state_size:
-            parts.append(self.state_vector(state, where))
+        if state is not None:
+            plain = type(state) is np.ndarray and state.shape == self._state_shape and state.dtype.kind == "f"
+            parts.append(state if plain else self.state_vector(state, where))
         if parts:
-            flat = self._joined(parts, where)
+            try:
+                flat = np.concatenate(parts, dtype=np.float32, casting="unsafe")
+                if not math.isfinite(flat.dot(flat)):  # a third of the time of a look at each entry
+                    flat = self._checked_again(parts, where)
+            except (RuntimeWarning, FloatingPointError):  # an overflow, where warnings are errors
+                flat = self._checked_again(parts, where)
             for name, entries, shape in self._layout:
                 joint[name] = flat[entries] if shape is None else flat[entries].reshape(shape)
         return joint
@@ -113,20 +122,17 @@ class ObservationGatherer:
 
     def _plain(self, reported: Sequence[Any]) -> list[NDArray[Any]]:
         """The observations as they are, where each is a vector of floats of the right shape; else an empty list."""
-        if not self.takes_plain:
+        if not self._takes_plain:
             return []
         for observation, shape in zip(reported, self._shapes, strict=True):
             if type(observation) is not np.ndarray or observation.shape != shape or observation.dtype.kind != "f":
                 return []
         return list(reported)
 
-    def _joined(self, parts: list[NDArray[Any]], where: Where) -> NDArray[np.float32]:
-        """All parts in a row, in single precision."""
-        try:
+    def _checked_again(self, parts: list[NDArray[Any]], where: Where) -> NDArray[np.float32]:
+        """All parts in a row, in single precision, where they overflow it or may not be finite."""
+        with np.errstate(over="ignore"):
             flat: NDArray[np.float32] = np.concatenate(parts, dtype=np.float32, casting="unsafe")
-        except (RuntimeWarning, FloatingPointError):  # an overflow, where warnings are errors
-            with np.errstate(over="ignore"):
-                flat = np.concatenate(parts, dtype=np.float32, casting="unsafe")
         if not is_finite(flat):
             self._blame(parts, flat, where)
         return flat

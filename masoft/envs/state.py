@@ -140,13 +140,13 @@ def _offered(env: Any) -> _Offer | None:
     inner = getattr(env, "unwrapped", env)
     passes_on = _is_of_library(type(env))
     if env is not inner and not passes_on and callable(getattr(type(env), "state", None)):
-        return _Offer(lambda: env.state(), True)
+        return _Offer(env.state, True)
     own = vars(inner).get("state") if hasattr(inner, "__dict__") else None
     static = inspect.getattr_static(type(inner), "state", None)
     if callable(own) or (own is None and callable(static)):
         if own is None and _is_base_method(static):
             return None
-        return _Offer(lambda: env.state(), True)
+        return _Offer(env.state if callable(getattr(env, "state", None)) else own or inner.state, True)
     if own is None and static is None and "state" not in getattr(inner, "__dict__", {}):
         return None
     return _Offer(lambda: getattr(inner, "state", None), False)

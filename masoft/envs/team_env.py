@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masoft.envs.actions import ActionSplitter
-from masoft.envs.answers import Step, agents_of, check_flags, check_reset, check_step
+from masoft.envs.answers import Roster, check_agents, check_reset, check_step
 from masoft.envs.inspection import Inspection, Parallel, agent_ids, choose_team_reward, inspect_env
 from masoft.envs.masks import MaskGatherer
 from masoft.envs.observations import Joint, ObservationGatherer
@@ -20,6 +20,8 @@ from masoft.envs.state import State, last_state
 from masoft.errors import EnvironmentFault, MasoftError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
+MALFORMED = (AttributeError, TypeError, ValueError, LookupError)
+"""What it raises to work with an answer that has another form than PettingZoo's."""
 _RUNNING = ("_live", "_mask", "_is_over", "_episode", "_elapsed")
 """What a TeamEnv itself knows of the running episode."""
 
@@ -61,19 +63,20 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self.team_reward = choose_team_reward(env, team_reward)
         self.inspection: Inspection = inspect_env(env, state)
         self.team: TeamSpec = self.inspection.team
-        self.check = check
         self.observation_space = self.team.observation_space
         self.action_space = self.team.action_space
         self.metadata = {"render_modes": [], **(getattr(env, "metadata", None) or {})}  # type: ignore[misc]
         self.render_mode = getattr(env, "render_mode", None)
         self._ids = agent_ids(env)
         self._names = self.team.names
-        self._index = {agent: index for index, agent in enumerate(self._ids)}
         self._splitter = ActionSplitter(self.team)
         self._gatherer = ObservationGatherer(self.team, self._ids, self.inspection.readers)
+        self._gatherer.checks_bounds = check
+        self._roster = Roster(self.team, self._ids, self.inspection.turns)
+        self._ask_state, self._state_reader = self.inspection.state.ask, self.inspection.state.reader
         self._masks = MaskGatherer(self.team, self._ids, self.inspection.ask_masks)
         self._rewards = RewardGatherer(self.team_reward, self._names, self._ids, self.inspection.turns)
-        self._everybody, self._id_list = list(range(self.team.n_agents)), list(self._ids)
+        self._everybody = list(range(self.team.n_agents))
         self._all_active = np.ones(self.team.n_agents, np.int8)
         self._live: list[int] = []
         self._mask: NDArray[np.int8] | None = None
@@ -96,13 +99,18 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             raise
         except Exception as error:
             raise EnvironmentFault(explain(f"reset of {self._name()}", "free of errors", error)) from error
-        reported, infos = check_reset(answer, self._index, self._where)
-        self._live = self._alive({}, {})
-        if not self._live or (not self.team.has_deaths and len(self._live) < self.team.n_agents):
-            absent = [name for index, name in enumerate(self._names) if index not in self._live]
-            self._fault("The agents", "all present", f"without {absent}", _MAY_LEAVE)
-        self._is_over = False
-        return self._observe(reported, infos, self._live), _team_info(infos)
+        try:
+            reported, infos = answer
+            self._live = self._roster.alive(self.parallel_env, _NOTHING, _NOTHING, self._where)
+            self._roster.check_start(self._live, self._where)
+            self._is_over = False
+            info = _team_info(infos)
+            return self._observe(reported, infos if info else _NOTHING, self._live), info
+        except MasoftError:
+            raise
+        except MALFORMED as error:
+            check_reset(answer, self._roster.known, self._where)
+            self._fault("What reset returns", "two dicts by agent", error)
 
     def step(self, action: Any) -> tuple[Joint, float, bool, bool, dict[str, Any]]:
         """One step of the whole team.
@@ -122,22 +130,28 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         actions = self._splitter.split(action, acted, self._mask, self._where)
         self._elapsed += 1
         ids = self._ids
-        reported, rewards, terminations, truncations, infos = self._advance(
-            {ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)}
-        )
-        info = _team_info(infos)
-        reward, info["rewards"] = self._rewards.gather(rewards, acted, self._where)
-        self._live = shown = self._alive(terminations, truncations)
-        terminated = truncated = False
-        if shown != acted:
-            self._check_departures(acted, terminations, truncations)
-        if not shown:
-            self._is_over = True
-            shown = [index for index in acted if not terminations.get(ids[index])]
-            truncated = bool(shown)
-            terminated = not truncated
-        observation = self._observe(reported, infos, shown, last_words=acted if terminated else ())
-        return observation, reward, terminated, truncated, info
+        answer = self._advance({ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)})
+        try:
+            reported, rewards, terminations, truncations, infos = answer
+            info = _team_info(infos)
+            told = infos if info else _NOTHING
+            reward, info["rewards"] = self._rewards.gather(rewards, acted, self._where)
+            self._live = shown = self._roster.alive(self.parallel_env, terminations, truncations, self._where)
+            terminated = truncated = False
+            if shown != acted:
+                self._roster.check_departures(acted, shown, terminations, truncations, self._where)
+            if not shown:
+                self._is_over = True
+                shown = [index for index in acted if not terminations.get(ids[index])]
+                truncated = bool(shown)
+                terminated = not truncated
+            observation = self._observe(reported, told, shown, last_words=acted if terminated else ())
+            return observation, reward, terminated, truncated, info
+        except MasoftError:
+            raise
+        except MALFORMED as error:
+            check_step(answer, self._roster.known, self._where)
+            self._fault("What step returns", "five dicts by agent", error)
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -165,52 +179,16 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         for name in _RUNNING:
             setattr(self, name, values["team"][name])
 
-    def _advance(self, actions: dict[Any, Any]) -> Step:
+    def _advance(self, actions: dict[Any, Any]) -> Any:
         """The environment's step; whatever it raises becomes a fault that names the step."""
         try:
-            answer = self.parallel_env.step(actions)
+            return self.parallel_env.step(actions)
         except MasoftError:
             raise
         except Exception as error:
             self._is_over = True
             cure = "The error above comes from the environment itself."
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
-        return check_step(answer, self._index, self._where)
-
-    def _alive(self, terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]) -> list[int]:
-        """Indices of the agents that act next, in team order."""
-        agents = getattr(self.parallel_env, "agents", None)
-        if type(agents) is not list:
-            agents = agents_of(self.parallel_env, self._where)
-        try:
-            nobody_left = not (True in terminations.values() or True in truncations.values())
-            if nobody_left and agents == self._id_list:
-                return self._everybody
-            going = [agent for agent in agents if not (terminations.get(agent) or truncations.get(agent))]
-        except ValueError:  # the truth value of an array
-            check_flags(terminations, "terminations", self._where)
-            check_flags(truncations, "truncations", self._where)
-            raise
-        for agent in going:
-            if agent not in self._index:
-                cure = "possible_agents has to name all agents that ever take part."
-                self._fault("Every agent", f"one of {self._names}", agent, cure)
-        return sorted({self._index[agent] for agent in going})
-
-    def _check_departures(
-        self, acted: list[int], terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]
-    ) -> None:
-        """Agents leave only by terminating or being truncated, and early only where the team expects it."""
-        for index in acted:
-            if index in self._live or (self.inspection.turns and self._live):
-                continue
-            agent, which = self._ids[index], f"Agent {self._names[index]!r}"
-            if not (terminations.get(agent) or truncations.get(agent)):
-                got, cure = "absent from agents with neither flag", "Set one of its flags in its last step."
-                self._fault(which, "alive, terminated or truncated", got, cure)
-            if self._live and not self.team.has_deaths:
-                must = "present until the episode ends (metadata['has_deaths'] is False)"
-                self._fault(which, must, "an agent that left early", _MAY_LEAVE)
 
     def _observe(
         self, reported: Mapping[Any, Any], infos: Mapping[Any, Any], shown: list[int], last_words: Sequence[int] = ()
@@ -218,19 +196,24 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         """The joint observation. Agents in ``shown`` must report, in ``last_words`` may; zeros for the others."""
         speakers = last_words or shown
         told = list(map(reported.get, self._ids))
+        if len(reported) > len(told):
+            check_agents("observations", reported, self._roster.known, self._where)
         if len(speakers) < len(told):
             told = [told[index] if index in speakers else None for index in self._everybody]
         for index in shown:
             if told[index] is None:
                 cure = "Each agent that acts or is truncated reports an observation."
                 self._fault("The observations", f"given for agent {self._names[index]!r}", list(reported), cure)
-        if self.check:
-            self._gatherer.check_bounds(told, self._where)
-        joint = self._joint(told, truncated=bool(shown))
+        if self._ask_state is None:
+            joint = self._gatherer.gather(told, None, self._where)
+        elif self._is_over and self._elapsed:
+            joint = self._last_joint(told, truncated=bool(shown))
+        else:
+            joint = self._gatherer.gather(told, self._state(), self._where)
         if self.team.has_masks:
             self._mask = self._masks.gather(shown, reported, infos, self._where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
-        elif any(infos.values()):
+        elif infos:
             self._masks.check_absent(shown, infos, self._where)
         active = self._all_active.copy()
         if self.team.has_deaths and len(shown) < len(active):
@@ -240,16 +223,13 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self._last = joint
         return joint
 
-    def _joint(self, told: list[Any], truncated: bool) -> Joint:
-        """What agents see and the global state; a state that has gone with the episode is made of what was known."""
-        if not self.team.state_size:
-            return self._gatherer.gather(told, None, self._where)
-        if not self._is_over:
-            return self._gatherer.gather(told, self._state(), self._where)
+    def _last_joint(self, told: list[Any], truncated: bool) -> Joint:
+        """As `_observe` has it; a state that has gone with the episode is made of what was known."""
         try:
-            return self._gatherer.gather(told, self._gatherer.state_vector(self._state(), self._where), self._where)
+            return self._gatherer.gather(told, self._state(), self._where)
         except EnvironmentFault as fault:
-            joint = self._gatherer.gather(told, _nothing(self.team.state_size), self._where)
+            nothing = np.zeros(self.team.state_size, np.float32)
+            joint = self._gatherer.gather(told, nothing, self._where)  # where an observation is at fault, it says so
             joint[STATE], is_exact = last_state(self._last, joint, self._names)
             if truncated and not is_exact and not self._has_warned:
                 self._has_warned = True
@@ -259,7 +239,11 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
     def _state(self) -> Any:
         """The global state as the environment has it."""
         try:
-            return self.inspection.state.read(self._where)
+            state = self._ask_state()  # type: ignore[misc]
+            reader = self._state_reader
+            if reader is not None:
+                return reader.read(state, "The state", self._where)
+            return self._fault("The state", "an array of numbers", None) if state is None else state
         except MasoftError:
             raise
         except Exception as error:
@@ -276,18 +260,17 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         return str((getattr(self.parallel_env, "metadata", None) or {}).get("name", type(self.parallel_env).__name__))
 
 
-def _nothing(size: int) -> NDArray[np.float32]:
-    return np.zeros(size, np.float32)
+_NOTHING: Mapping[Any, Any] = {}
 
 
-_MAY_LEAVE = "Declare metadata['has_deaths'] = True if agents may leave before the episode ends."
-
-
-def _team_info(infos: Mapping[Any, Any]) -> dict[str, Any]:
+def _team_info(infos: Mapping[Any, Any] | None) -> dict[str, Any]:
     """A fresh info: agents' own under ``"agents"`` where they say anything, and the team's success if reported."""
-    if not any(infos.values()):
+    if infos is None or not any(infos.values()):
         return {}
     told = {str(agent): info for agent, info in infos.items() if info}
+    for info in told.values():
+        if not isinstance(info, Mapping):
+            raise TypeError("an info that is no dict")  # said properly by `check_step`
     team: dict[str, Any] = {"agents": told}
     successes = [bool(info["is_success"]) for info in told.values() if "is_success" in info]
     if successes:
