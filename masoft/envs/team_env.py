@@ -145,7 +145,8 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
                 shown = [index for index in acted if not terminations.get(ids[index])]
                 truncated = bool(shown)
                 terminated = not truncated
-            observation = self._observe(reported, told, shown, last_words=acted if terminated else ())
+            last_words = acted if terminated or (truncated and not self.team.has_deaths) else ()
+            observation = self._observe(reported, told, shown, last_words)
             return observation, reward, terminated, truncated, info
         except MasoftError:
             raise

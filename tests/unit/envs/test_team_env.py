@@ -115,6 +115,14 @@ def test_one_terminates_while_the_other_is_truncated_so_the_team_is_truncated():
     assert observation["a"].tolist() == [0, 0] and observation["b"].tolist() == [1, 1]
 
 
+def test_without_deaths_all_are_seen_where_one_terminates_and_the_others_are_cut():
+    env = TeamEnv(Toy(DISCRETE, length=1, leaves={"a": 1}, has_deaths=False))
+    env.reset()
+    observation, _, terminated, truncated, _ = env.step([0, 0, 0])
+    assert (terminated, truncated) == (False, True) and observation["active"].tolist() == [1, 1, 1]
+    assert observation["a"].tolist() == [1, 0] and observation["b"].tolist() == [1, 1]
+
+
 def test_stepping_after_the_end_is_refused():
     env = TeamEnv(Toy(length=1))
     with pytest.raises(EnvironmentFault, match="Call reset first"):
