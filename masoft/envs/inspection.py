@@ -92,9 +92,9 @@ def inspect_env(env: Parallel, state: State = "env") -> Inspection:
     """
     ids = agent_ids(env)
     metadata = declarations(env)
-    seen = {agent: _asked(env, "observation_space", agent) for agent in ids}
+    seen = {agent: asked_space(env, "observation_space", agent) for agent in ids}
     readers = {str(a): read_space(f"The observation space of agent {str(a)!r}", inner_space(seen[a])) for a in ids}
-    action_spaces = {str(agent): _asked(env, "action_space", agent) for agent in ids}
+    action_spaces = {str(agent): asked_space(env, "action_space", agent) for agent in ids}
     inner = getattr(env, "unwrapped", env)
     probe = _Probe(env)
     source = choose_state(env, state, metadata, probe.answer)
@@ -176,7 +176,7 @@ class _Probe:
         return held
 
 
-def _asked(env: Parallel, kind: str, agent: Any) -> Any:
+def asked_space(env: Parallel, kind: str, agent: Any) -> Any:
     """An agent's space, by PettingZoo's method or out of a dict by agent.
 
     Raises:

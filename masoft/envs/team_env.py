@@ -60,7 +60,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
 
     def __init__(self, env: Parallel, *, team_reward: str = "auto", state: State = "env", check: bool = False) -> None:
         self.parallel_env = env
-        self.team_reward = choose_team_reward(env, team_reward)
+        self.team_reward, self.state_choice = choose_team_reward(env, team_reward), state
         self.inspection: Inspection = inspect_env(env, state)
         self.team: TeamSpec = self.inspection.team
         self.observation_space = self.team.observation_space
@@ -71,7 +71,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self._names = self.team.names
         self._splitter = ActionSplitter(self.team)
         self._gatherer = ObservationGatherer(self.team, self._ids, self.inspection.readers)
-        self._gatherer.checks_bounds = check
+        self.check = check
         self._roster = Roster(self.team, self._ids, self.inspection.turns)
         self._ask_state, self._state_reader = self.inspection.state.ask, self.inspection.state.reader
         self._masks = MaskGatherer(self.team, self._ids, self.inspection.ask_masks)
@@ -84,6 +84,15 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         self._is_over = True
         self._has_warned = False
         self._episode = self._elapsed = 0
+
+    @property
+    def check(self) -> bool:
+        """Whether every observation's bounds are looked at."""
+        return self._gatherer.checks_bounds
+
+    @check.setter
+    def check(self, value: bool) -> None:
+        self._gatherer.checks_bounds = value
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Joint, dict[str, Any]]:
         """Start an episode.

@@ -140,6 +140,16 @@ def test_bytes_of_every_shape_train(method, shape):
     assert all(torch.isfinite(tensor).all() for tensor in model.policy.state_dict().values())
 
 
+def test_predict_takes_a_picture_as_the_environment_shows_it():
+    space = spaces.Box(0, 255, (8, 9, 3), np.uint8)
+    model = HASAC(lambda: Shows(space, np.zeros((8, 9, 3), np.uint8)), **SMALL)
+    picture = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3)).astype(np.uint8)
+    shown = model.predict({"b": picture}, deterministic=True)["b"]
+    assert np.array_equal(shown, model.predict({"b": picture.transpose(0, 3, 1, 2)}, deterministic=True)["b"])
+    one = model.predict({"b": picture[0]}, deterministic=True)["b"]
+    assert np.allclose(one, shown[0], atol=1e-6) and one.shape == (1,)
+
+
 @pytest.mark.parametrize(("space", "value"), [(NESTED, VALUE), (spaces.Discrete(4), 3)])
 def test_nested_observations_train_on_every_backend(space, value):
     for backend in ("dummy", "subproc"):
