@@ -1,17 +1,21 @@
-"""``masoft doctor``: what is installed, what is missing, and the command that mends it."""
+"""``masoft doctor``: what is installed, what is missing, and the command that mends it; and what an environment is."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
 
 import masoft
 from masoft.cli.output import show_json, show_table
+from masoft.errors import ConfigurationError, explain
 
 CORE = ("torch", "stable-baselines3", "gymnasium", "pettingzoo", "numpy", "mpe2", "supersuit", "tensorboard")
 
@@ -34,15 +38,57 @@ class Finding:
 
 
 @click.command(short_help="Say what is missing, and what mends it.")
+@click.option(
+    "--env", metavar="ID|MODULE:CLASS", help="Look at an environment: an id, or a class or function of yours."
+)
+@click.option("--strict", is_flag=True, help="With --env: what trains all the same counts as a fault too.")
+@click.option("--steps", default=200, show_default=True, type=click.IntRange(1), help="With --env: of each check.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+def command(env: str | None, strict: bool, steps: int, as_json: bool) -> None:
     """Say what works on this machine and how to mend what does not."""
+    if env is not None:
+        examine_env(env, strict=strict, steps=steps, as_json=as_json)
+        return
     findings = [*core(), *simulators(), starcraft(), *machine()]
     if as_json:
         show_json([asdict(finding) for finding in findings])
         return
     rows = [[item.what, item.state, "" if item.good else item.cure] for item in findings]
     show_table(f"masoft {masoft.__version__}, Python {platform.python_version()}", ["what", "state", "to mend"], rows)
+
+
+def examine_env(name: str, *, strict: bool, steps: int, as_json: bool) -> None:
+    """Print the report on one environment; the exit code is 1 where it cannot be trained on."""
+    from masoft.envs.report import examine
+
+    report = examine(load(name), n_steps=steps, strict=strict)
+    if as_json:
+        findings = [{"what": item.what, "mark": item.mark, "reason": item.reason} for item in report.findings]
+        agents = [asdict(agent) for agent in report.agents]
+        show_json({"env": report.name, "passed": report.passed, "findings": findings, "agents": agents,
+                   **dict(report.facts), "steps_per_second": report.steps_per_second})  # fmt: skip
+    else:
+        click.echo(str(report))
+    if not report.passed:
+        sys.exit(1)
+
+
+def load(name: str) -> Any:
+    """What ``module:Class`` names, looked for in this folder too; an id as it is.
+
+    Raises:
+        ConfigurationError: there is no such thing.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon or "/" in module:
+        return name
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        must = "an id, or module:Class of something that can be imported here"
+        raise ConfigurationError(explain("--env", must, name, f"It says: {error}.")) from error
 
 
 def core() -> list[Finding]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 
+from masoft.envs.answers import Reset, check_reset
+from masoft.envs.masks import mask_method, reported_mask
+from masoft.envs.reading import Reader, inner_space, read_space
+from masoft.envs.state import State, StateSource, choose_state
 from masoft.envs.views import view_of_state
-from masoft.errors import ConfigurationError, SpaceError, explain
+from masoft.errors import ConfigurationError, EnvironmentFault, MasoftError, SpaceError, explain
 from masoft.spec import ACTION_MASK, StateView, TeamSpec, make_team_spec
 
 Parallel: TypeAlias = Any
@@ -24,16 +29,19 @@ def agent_ids(env: Parallel) -> tuple[Any, ...]:
     Raises:
         ConfigurationError: the environment does not name them, or two names look alike.
     """
-    ids = tuple(getattr(env, "possible_agents", None) or ())
-    if not ids:
+    given = getattr(env, "possible_agents", None)
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    if not isinstance(given, (list, tuple, Mapping)) or not given:
         raise ConfigurationError(
             explain(
                 f"possible_agents of {type(env).__name__}",
                 "a list of all agents that can take part",
-                getattr(env, "possible_agents", None),
+                given,
                 "A team has a fixed set of agents: set it in the environment's constructor.",
             )
         )
+    ids = tuple(given)
     names = [str(agent) for agent in ids]
     if len(set(names)) < len(names):
         raise ConfigurationError(explain("The agents' names", "distinct as strings", names, "Rename them."))
@@ -46,8 +54,32 @@ def declarations(env: Parallel) -> dict[str, Any]:
     return {**(inner or {}), **(getattr(env, "metadata", None) or {})}
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What an environment was found to be.
+
+    Args:
+        team: its team.
+        readers: how each agent's own observations become the team's.
+        state: where the state comes from.
+        ask_masks: gives masks by agent, where the environment has a method for that.
+        turns: whether one agent after the other acts.
+    """
+
+    team: TeamSpec
+    readers: tuple[Reader, ...]
+    state: StateSource
+    ask_masks: Callable[[], Any] | None
+    turns: bool
+
+
 def read_team(env: Parallel) -> TeamSpec:
-    """The team's specification; resets the environment once where it does not declare all that is needed.
+    """The team's specification, see `inspect_env`."""
+    return inspect_env(env).team
+
+
+def inspect_env(env: Parallel, state: State = "env") -> Inspection:
+    """The team's specification and how to read it; resets the environment once where it does not declare enough.
 
     What an environment may declare in ``metadata``: ``has_masks``, ``has_deaths`` (booleans) and
     ``state_is_observations`` (its state is nothing but the observations in a row, so it is not kept twice). On
@@ -56,31 +88,33 @@ def read_team(env: Parallel) -> TeamSpec:
     Raises:
         SpaceError: a space that a team cannot use.
         ConfigurationError: no fixed set of agents.
+        EnvironmentFault: a reset that was needed went wrong.
     """
     ids = agent_ids(env)
     metadata = declarations(env)
-    observation_spaces = {str(agent): _inner_space(env.observation_space(agent)) for agent in ids}
-    action_spaces = {str(agent): env.action_space(agent) for agent in ids}
-    views: Mapping[str, StateView] = dict(getattr(env.unwrapped, "observation_views", None) or {})
+    seen = {agent: asked_space(env, "observation_space", agent) for agent in ids}
+    readers = {str(a): read_space(f"The observation space of agent {str(a)!r}", inner_space(seen[a])) for a in ids}
+    action_spaces = {str(agent): asked_space(env, "action_space", agent) for agent in ids}
+    inner = getattr(env, "unwrapped", env)
     probe = _Probe(env)
-    if views and env is not env.unwrapped:
-        views = probe.views_that_hold(views)
-    state_size = 0 if metadata.get("state_is_observations") else _declared_state_size(env)
-    if state_size is None:
-        state_size = probe.state_size()
+    source = choose_state(env, state, metadata, probe.answer)
+    views: Mapping[str, StateView] = dict(getattr(inner, "observation_views", None) or {})
+    if views and (env is not inner or source.how != "state()"):
+        views = probe.views_that_hold(views, source)
+    ask_masks = mask_method(env, ids)
     has_masks = metadata.get("has_masks")
     if has_masks is None:
-        in_observation = [_has_mask(env.observation_space(agent)) for agent in ids]
-        has_masks = any(in_observation) or probe.has_masks()
-    return make_team_spec(
-        observation_spaces,
+        has_masks = ask_masks is not None or any(map(_has_mask, seen.values())) or probe.has_masks(ids)
+    team = make_team_spec(
+        {name: reader.box for name, reader in readers.items()},
         action_spaces,
-        state_size=state_size,
+        state_size=source.size,
         has_masks=bool(has_masks),
         has_deaths=bool(metadata.get("has_deaths", len(ids) > 1)),
         views=views,
-        state_view=getattr(env.unwrapped, "state_view", None),
+        state_view=getattr(inner, "state_view", None) if source.how == "state()" else None,
     )
+    return Inspection(team, tuple(readers.values()), source, ask_masks, bool(metadata.get("turn_based")))
 
 
 def choose_team_reward(env: Parallel, asked: str) -> str:
@@ -100,29 +134,37 @@ class _Probe:
 
     def __init__(self, env: Parallel) -> None:
         self._env = env
-        self._reset: tuple[Mapping[Any, Any], Mapping[Any, Any]] | None = None
+        self._reset: Reset | None = None
 
-    def _answer(self) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
+    def answer(self) -> Reset:
+        """What the reset gave.
+
+        Raises:
+            EnvironmentFault: it raised, or gave something else than two dicts.
+        """
         if self._reset is None:
-            self._reset = self._env.reset()
+            name = type(self._env).__name__
+            try:
+                given = self._env.reset()
+            except MasoftError:
+                raise
+            except Exception as error:
+                raise EnvironmentFault(explain(f"reset of {name}", "free of errors", error)) from error
+            known = {agent: index for index, agent in enumerate(agent_ids(self._env))}
+            self._reset = check_reset(given, known, lambda: f"of {name}")
         return self._reset
 
-    def has_masks(self) -> bool:
-        """Whether any agent's info has an action mask."""
-        return any(ACTION_MASK in info for info in self._answer()[1].values() if info)
+    def has_masks(self, ids: tuple[Any, ...]) -> bool:
+        """Whether any agent reports an action mask."""
+        observations, infos = self.answer()
+        return any(reported_mask(agent, observations, infos) is not None for agent in ids)
 
-    def state_size(self) -> int:
-        """Length of ``state()``; 0 where there is none."""
-        self._answer()
-        try:
-            return int(np.asarray(self._env.state()).size)
-        except (NotImplementedError, AttributeError):
-            return 0
-
-    def views_that_hold(self, views: Mapping[str, StateView]) -> dict[str, StateView]:
+    def views_that_hold(self, views: Mapping[str, StateView], source: StateSource) -> dict[str, StateView]:
         """The views that are still true outside all wrappers (frame stacking, say, makes them false)."""
-        observations = self._answer()[0]
-        state = np.asarray(self._env.state(), dtype=np.float32).reshape(-1)
+        if not source.size:
+            return {}
+        observations = self.answer()[0]
+        state = np.asarray(source.read(lambda: "after a reset"), dtype=np.float32).reshape(-1)
         held = {}
         for agent, observation in observations.items():
             view = views.get(str(agent))
@@ -134,31 +176,23 @@ class _Probe:
         return held
 
 
-def _inner_space(space: object) -> object:
-    """The Box inside PettingZoo's ``Dict(observation=..., action_mask=...)``; other spaces as they are."""
-    if isinstance(space, spaces.Dict) and "observation" in space.spaces:
-        others = set(space.spaces) - {"observation", ACTION_MASK}
-        if others:
-            raise SpaceError(
-                explain(
-                    "A Dict observation space",
-                    "made of 'observation' and 'action_mask' alone",
-                    sorted(space.spaces),
-                    "Flatten the other entries into 'observation', for example with gymnasium.spaces.utils.flatten.",
-                )
-            )
-        return space.spaces["observation"]
-    return space
+def asked_space(env: Parallel, kind: str, agent: Any) -> Any:
+    """An agent's space, by PettingZoo's method or out of a dict by agent.
+
+    Raises:
+        SpaceError: the environment does not give one.
+    """
+    ask = getattr(env, kind, None)
+    try:
+        if callable(ask):
+            return ask(agent)
+        by_agent = ask if isinstance(ask, (Mapping, spaces.Dict)) else getattr(env, f"{kind}s")
+        return by_agent[agent]
+    except Exception as error:
+        cure = f"Define {kind}(agent); it is asked for each of possible_agents, before the first reset."
+        raise SpaceError(explain(f"{kind}({agent!r}) of {type(env).__name__}", "a space", error, cure)) from error
 
 
 def _has_mask(space: object) -> bool:
     """Whether an observation space carries a mask."""
     return isinstance(space, spaces.Dict) and ACTION_MASK in space.spaces
-
-
-def _declared_state_size(env: Parallel) -> int | None:
-    """Size of ``state_space`` where the environment has one; None where only a probe can tell."""
-    space = getattr(env, "state_space", None)
-    if isinstance(space, spaces.Box):
-        return int(np.prod(space.shape))
-    return None

@@ -151,11 +151,12 @@ def find(id: str) -> Registration:
     )
 
 
-def make(id: str, **kwargs: Any) -> Any:
+def make(id: str, *, state: Any = "env", **kwargs: Any) -> Any:
     """Build a PettingZoo ``ParallelEnv`` from its id.
 
     Args:
         id: for example ``"mpe/simple_spread_v3"``; `registered` lists all.
+        state: what `TeamEnv` takes as the environment's state, see there.
         **kwargs: passed to the environment.
 
     Raises:
@@ -167,15 +168,20 @@ def make(id: str, **kwargs: Any) -> Any:
         >>> make("matrix/maxent").possible_agents
         ['agent_0', 'agent_1']
     """
-    return find(id).build(**kwargs)
+    env = find(id).build(**kwargs)
+    if state != "env":  # kept where wrappers find it; TeamEnv reads it there
+        env.metadata = {**(getattr(env, "metadata", None) or {}), "state": state}
+    return env
 
 
 def _make_gymnasium(**kwargs: Any) -> Any:
     import gymnasium
 
+    from masoft.envs.gymnasium_team import GymnasiumTeam, is_team
     from masoft.envs.single_agent import SingleAgentTeam
 
-    return SingleAgentTeam(gymnasium.make(**kwargs))
+    env = gymnasium.make(**kwargs)
+    return GymnasiumTeam(env) if is_team(env) else SingleAgentTeam(env)
 
 
 def _load(path: str) -> Callable[..., Any]:

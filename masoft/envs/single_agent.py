@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium
 from pettingzoo import ParallelEnv
 
+from masoft.envs.masks import METHOD
+
 AGENT = "agent_0"
 
 
@@ -25,6 +27,8 @@ class SingleAgentTeam(ParallelEnv):  # type: ignore[misc]
         self.render_mode = env.render_mode
         self.possible_agents = [AGENT]
         self.agents: list[str] = []
+        if env.has_wrapper_attr(METHOD):
+            self.action_masks = env.get_wrapper_attr(METHOD)
 
     def observation_space(self, agent: str) -> gymnasium.Space[Any]:
         """The environment's own."""
@@ -45,7 +49,7 @@ class SingleAgentTeam(ParallelEnv):  # type: ignore[misc]
         observation, reward, terminated, truncated, info = self.env.step(actions[AGENT])
         if terminated or truncated:
             self.agents = []
-        one = {AGENT: observation}, {AGENT: float(reward)}, {AGENT: bool(terminated)}, {AGENT: bool(truncated)}
+        one = {AGENT: observation}, {AGENT: reward}, {AGENT: bool(terminated)}, {AGENT: bool(truncated)}
         return *one, {AGENT: info}
 
     def state(self) -> Any:

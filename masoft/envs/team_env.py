@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masoft.envs.actions import ActionSplitter
-from masoft.envs.inspection import Parallel, agent_ids, choose_team_reward, read_team
+from masoft.envs.answers import Roster, check_agents, check_reset, check_step
+from masoft.envs.inspection import Inspection, Parallel, agent_ids, choose_team_reward, inspect_env
+from masoft.envs.masks import MaskGatherer
 from masoft.envs.observations import Joint, ObservationGatherer
+from masoft.envs.rewards import RewardGatherer
+from masoft.envs.state import State, last_state
 from masoft.errors import EnvironmentFault, MasoftError, explain
-from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
+from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
+MALFORMED = (AttributeError, TypeError, ValueError, LookupError)
+"""What it raises to work with an answer that has another form than PettingZoo's."""
 _RUNNING = ("_live", "_mask", "_is_over", "_episode", "_elapsed")
 """What a TeamEnv itself knows of the running episode."""
 
@@ -34,6 +40,9 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         team_reward: how the agents' rewards become the team's: ``"mean"`` or ``"sum"`` over all agents (one that has
             left counts 0), ``"shared"`` where all get the same, or ``"auto"``: what the environment declares in
             ``metadata["team_reward"]``, else the mean. The agents' own rewards are in ``info["rewards"]``.
+        state: ``"env"``: the environment's, or the observations in a row where it has none; ``"observations"``: those
+            in any case; or a function of the PettingZoo environment that gives an array.
+        check: look at every observation's bounds too, which costs time; `masoft.testing.check_env` does.
 
     Raises:
         SpaceError, ConfigurationError: the environment cannot be a team; the message has the cure.
@@ -49,25 +58,41 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
 
-    def __init__(self, env: Parallel, *, team_reward: str = "auto") -> None:
+    def __init__(self, env: Parallel, *, team_reward: str = "auto", state: State = "env", check: bool = False) -> None:
         self.parallel_env = env
-        self.team_reward = choose_team_reward(env, team_reward)
-        self.team: TeamSpec = read_team(env)
+        self.team_reward, self.state_choice = choose_team_reward(env, team_reward), state
+        self.inspection: Inspection = inspect_env(env, state)
+        self.team: TeamSpec = self.inspection.team
         self.observation_space = self.team.observation_space
         self.action_space = self.team.action_space
         self.metadata = {"render_modes": [], **(getattr(env, "metadata", None) or {})}  # type: ignore[misc]
         self.render_mode = getattr(env, "render_mode", None)
         self._ids = agent_ids(env)
         self._names = self.team.names
-        self._index = {agent: index for index, agent in enumerate(self._ids)}
         self._splitter = ActionSplitter(self.team)
-        self._gatherer = ObservationGatherer(self.team, self._ids)
-        self._everybody, self._id_list = list(range(self.team.n_agents)), list(self._ids)
+        self._gatherer = ObservationGatherer(self.team, self._ids, self.inspection.readers)
+        self.check = check
+        self._roster = Roster(self.team, self._ids, self.inspection.turns)
+        self._ask_state, self._state_reader = self.inspection.state.ask, self.inspection.state.reader
+        self._masks = MaskGatherer(self.team, self._ids, self.inspection.ask_masks)
+        self._rewards = RewardGatherer(self.team_reward, self._names, self._ids, self.inspection.turns)
+        self._everybody = list(range(self.team.n_agents))
         self._all_active = np.ones(self.team.n_agents, np.int8)
         self._live: list[int] = []
         self._mask: NDArray[np.int8] | None = None
+        self._last: Joint | None = None
         self._is_over = True
+        self._has_warned = False
         self._episode = self._elapsed = 0
+
+    @property
+    def check(self) -> bool:
+        """Whether every observation's bounds are looked at."""
+        return self._gatherer.checks_bounds
+
+    @check.setter
+    def check(self, value: bool) -> None:
+        self._gatherer.checks_bounds = value
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Joint, dict[str, Any]]:
         """Start an episode.
@@ -76,19 +101,25 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             EnvironmentFault: the environment breaks its contract.
         """
         super().reset(seed=seed)
-        self._episode, self._elapsed, self._is_over = self._episode + 1, 0, True
+        self._episode, self._elapsed, self._is_over, self._last = self._episode + 1, 0, True, None
         try:
-            reported, infos = self.parallel_env.reset(seed=seed, options=options)
+            answer = self.parallel_env.reset(seed=seed, options=options)
         except MasoftError:
             raise
         except Exception as error:
             raise EnvironmentFault(explain(f"reset of {self._name()}", "free of errors", error)) from error
-        self._live = self._alive({}, {})
-        if not self._live or (not self.team.has_deaths and len(self._live) < self.team.n_agents):
-            absent = [name for index, name in enumerate(self._names) if index not in self._live]
-            self._fault("The agents", "all present", f"without {absent}", _MAY_LEAVE)
-        self._is_over = False
-        return self._observe(reported, infos, self._live), _team_info(infos)
+        try:
+            reported, infos = answer
+            self._live = self._roster.alive(self.parallel_env, _NOTHING, _NOTHING, self._where)
+            self._roster.check_start(self._live, self._where)
+            self._is_over = False
+            info = _team_info(infos)
+            return self._observe(reported, infos if info else _NOTHING, self._live), info
+        except MasoftError:
+            raise
+        except MALFORMED as error:
+            check_reset(answer, self._roster.known, self._where)
+            self._fault("What reset returns", "two dicts by agent", error)
 
     def step(self, action: Any) -> tuple[Joint, float, bool, bool, dict[str, Any]]:
         """One step of the whole team.
@@ -108,22 +139,29 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         actions = self._splitter.split(action, acted, self._mask, self._where)
         self._elapsed += 1
         ids = self._ids
-        reported, rewards, terminations, truncations, infos = self._advance(
-            {ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)}
-        )
-        info = _team_info(infos)
-        reward, info["rewards"] = self._team_reward(rewards, acted)
-        self._live = shown = self._alive(terminations, truncations)
-        terminated = truncated = False
-        if shown != acted:
-            self._check_departures(acted, terminations, truncations)
-        if not shown:
-            self._is_over = True
-            shown = [index for index in acted if not terminations.get(ids[index])]
-            truncated = bool(shown)
-            terminated = not truncated
-        observation = self._observe(reported, infos, shown, last_words=acted if terminated else ())
-        return observation, reward, terminated, truncated, info
+        answer = self._advance({ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)})
+        try:
+            reported, rewards, terminations, truncations, infos = answer
+            info = _team_info(infos)
+            told = infos if info else _NOTHING
+            reward, info["rewards"] = self._rewards.gather(rewards, acted, self._where)
+            self._live = shown = self._roster.alive(self.parallel_env, terminations, truncations, self._where)
+            terminated = truncated = False
+            if shown != acted:
+                self._roster.check_departures(acted, shown, terminations, truncations, self._where)
+            if not shown:
+                self._is_over = True
+                shown = [index for index in acted if not terminations.get(ids[index])]
+                truncated = bool(shown)
+                terminated = not truncated
+            last_words = acted if terminated or (truncated and not self.team.has_deaths) else ()
+            observation = self._observe(reported, told, shown, last_words)
+            return observation, reward, terminated, truncated, info
+        except MasoftError:
+            raise
+        except MALFORMED as error:
+            check_step(answer, self._roster.known, self._where)
+            self._fault("What step returns", "five dicts by agent", error)
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -151,11 +189,10 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         for name in _RUNNING:
             setattr(self, name, values["team"][name])
 
-    def _advance(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
+    def _advance(self, actions: dict[Any, Any]) -> Any:
         """The environment's step; whatever it raises becomes a fault that names the step."""
         try:
-            answer: tuple[Any, Any, Any, Any, Any] = self.parallel_env.step(actions)
-            return answer
+            return self.parallel_env.step(actions)
         except MasoftError:
             raise
         except Exception as error:
@@ -163,94 +200,65 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             cure = "The error above comes from the environment itself."
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
 
-    def _alive(self, terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]) -> list[int]:
-        """Indices of the agents that act next, in team order."""
-        agents = self.parallel_env.agents
-        nobody_left = not (True in terminations.values() or True in truncations.values())
-        if nobody_left and agents == self._id_list:
-            return self._everybody
-        alive = []
-        for agent in agents:
-            if terminations.get(agent) or truncations.get(agent):
-                continue
-            if agent not in self._index:
-                cure = "possible_agents has to name all agents that ever take part."
-                self._fault("Every agent", f"one of {self._names}", agent, cure)
-            alive.append(self._index[agent])
-        return sorted(alive)
-
-    def _check_departures(
-        self, acted: list[int], terminations: Mapping[Any, bool], truncations: Mapping[Any, bool]
-    ) -> None:
-        """Agents leave only by terminating or being truncated, and early only where the team expects it."""
-        for index in acted:
-            if index in self._live:
-                continue
-            agent, which = self._ids[index], f"Agent {self._names[index]!r}"
-            if not (terminations.get(agent) or truncations.get(agent)):
-                got, cure = "absent from agents with neither flag", "Set one of its flags in its last step."
-                self._fault(which, "alive, terminated or truncated", got, cure)
-            if self._live and not self.team.has_deaths:
-                must = "present until the episode ends (metadata['has_deaths'] is False)"
-                self._fault(which, must, "an agent that left early", _MAY_LEAVE)
-
-    def _team_reward(self, rewards: Mapping[Any, Any], acted: list[int]) -> tuple[float, dict[str, float]]:
-        """The team's reward, and each agent's own by name (0 for those that have left)."""
-        own = dict.fromkeys(self._names, 0.0)
-        names, ids = self._names, self._ids
-        try:
-            for index in acted:
-                own[names[index]] = float(rewards[ids[index]])
-        except KeyError as absent:
-            self._fault("The rewards", f"given for agent {absent.args[0]!r}", list(rewards))
-        values = list(own.values())
-        total = sum(values)
-        if not math.isfinite(total):
-            self._fault("The rewards", "finite", own)
-        if self.team_reward == "sum":
-            return total, own
-        if self.team_reward == "mean":
-            return total / len(own), own
-        shared = values[acted[0]]
-        if values.count(shared) < len(acted):
-            must, cure = "the same for all agents (team_reward='shared')", "Choose team_reward='mean' or 'sum'."
-            self._fault("The rewards", must, own, cure)
-        return shared, own
-
     def _observe(
         self, reported: Mapping[Any, Any], infos: Mapping[Any, Any], shown: list[int], last_words: Sequence[int] = ()
     ) -> Joint:
         """The joint observation. Agents in ``shown`` must report, in ``last_words`` may; zeros for the others."""
         speakers = last_words or shown
         told = list(map(reported.get, self._ids))
+        if len(reported) > len(told):
+            check_agents("observations", reported, self._roster.known, self._where)
         if len(speakers) < len(told):
             told = [told[index] if index in speakers else None for index in self._everybody]
         for index in shown:
             if told[index] is None:
                 cure = "Each agent that acts or is truncated reports an observation."
                 self._fault("The observations", f"given for agent {self._names[index]!r}", list(reported), cure)
-        joint = self._gatherer.gather(told, self._state(), self._where)
+        if self._ask_state is None:
+            joint = self._gatherer.gather(told, None, self._where)
+        elif self._is_over and self._elapsed:
+            joint = self._last_joint(told, truncated=bool(shown))
+        else:
+            joint = self._gatherer.gather(told, self._state(), self._where)
         if self.team.has_masks:
-            self._mask = self._gatherer.masks(shown, reported, infos, self._where, team_is_over=self._is_over)
+            self._mask = self._masks.gather(shown, reported, infos, self._where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
-        elif shown and ACTION_MASK in (infos.get(self._ids[shown[0]]) or ()):
-            cure = "Declare metadata['has_masks'] = True."
-            self._fault("Action masks", "there from the first reset on", "a mask that comes later", cure)
+        elif infos:
+            self._masks.check_absent(shown, infos, self._where)
         active = self._all_active.copy()
         if self.team.has_deaths and len(shown) < len(active):
             active[:] = 0
             active[shown] = 1
         joint[ACTIVE] = active
+        self._last = joint
         return joint
 
-    def _state(self) -> Any:
-        """The global state, or None where the team has none."""
-        if not self.team.state_size:
-            return None
+    def _last_joint(self, told: list[Any], truncated: bool) -> Joint:
+        """As `_observe` has it; a state that has gone with the episode is made of what was known."""
         try:
-            return self.parallel_env.state()
+            return self._gatherer.gather(told, self._state(), self._where)
+        except EnvironmentFault as fault:
+            nothing = np.zeros(self.team.state_size, np.float32)
+            joint = self._gatherer.gather(told, nothing, self._where)  # where an observation is at fault, it says so
+            joint[STATE], is_exact = last_state(self._last, joint, self._names)
+            if truncated and not is_exact and not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"{fault} The state of one step earlier stands in where an episode is cut.", stacklevel=2)
+            return joint
+
+    def _state(self) -> Any:
+        """The global state as the environment has it."""
+        try:
+            state = self._ask_state()  # type: ignore[misc]
+            reader = self._state_reader
+            if reader is not None:
+                return reader.read(state, "The state", self._where)
+            return self._fault("The state", "an array of numbers", None) if state is None else state
+        except MasoftError:
+            raise
         except Exception as error:
-            raise EnvironmentFault(explain(f"state() {self._where()}", "free of errors", error)) from error
+            cure = "With state='observations' the observations stand in for it."
+            raise EnvironmentFault(explain(f"state() {self._where()}", "free of errors", error, cure)) from error
 
     def _fault(self, which: str, must: str, got: object, cure: str = "") -> NoReturn:
         raise EnvironmentFault(explain(f"{which} {self._where()}", must, got, cure))
@@ -262,14 +270,17 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         return str((getattr(self.parallel_env, "metadata", None) or {}).get("name", type(self.parallel_env).__name__))
 
 
-_MAY_LEAVE = "Declare metadata['has_deaths'] = True if agents may leave before the episode ends."
+_NOTHING: Mapping[Any, Any] = {}
 
 
-def _team_info(infos: Mapping[Any, Any]) -> dict[str, Any]:
+def _team_info(infos: Mapping[Any, Any] | None) -> dict[str, Any]:
     """A fresh info: agents' own under ``"agents"`` where they say anything, and the team's success if reported."""
-    if not any(infos.values()):
+    if infos is None or not any(infos.values()):
         return {}
     told = {str(agent): info for agent, info in infos.items() if info}
+    for info in told.values():
+        if not isinstance(info, Mapping):
+            raise TypeError("an info that is no dict")  # said properly by `check_step`
     team: dict[str, Any] = {"agents": told}
     successes = [bool(info["is_success"]) for info in told.values() if "is_success" in info]
     if successes:

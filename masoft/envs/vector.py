@@ -14,11 +14,14 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
+from masoft.envs.gymnasium_team import GymnasiumTeam, is_team
 from masoft.envs.local import LocalVecEnv
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
+from masoft.envs.state import State
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
 from masoft.envs.team_env import TeamEnv
+from masoft.envs.turns import from_aec
 from masoft.envs.worker import ON_ENV_ERROR, Launcher
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import TeamSpec
@@ -31,14 +34,14 @@ IN_PROCESSES = ("subproc", "ray")
 KINDS = "an environment id, a PettingZoo environment, a gymnasium.Env, a VecEnv of teams, or a callable that makes one"
 
 
-def as_vec_env(env: Any, *, team_reward: str = "auto", seed: int | None = None) -> VecEnv:
+def as_vec_env(env: Any, *, team_reward: str = "auto", seed: int | None = None, state: State = "env") -> VecEnv:
     """Adapt any environment to what the estimators train on.
 
     Args:
         env: an id, a PettingZoo parallel or AEC environment (supersuit-wrapped or not), a gymnasium environment (a
             team of one), a callable without arguments that gives one of these, or a VecEnv of teams, which passes
             through.
-        team_reward: see `TeamEnv`; a VecEnv has made its choice already.
+        team_reward, state: see `TeamEnv`; a VecEnv has made its choices already.
         seed: seeds the next reset and the action space's sampling.
 
     Raises:
@@ -49,7 +52,7 @@ def as_vec_env(env: Any, *, team_reward: str = "auto", seed: int | None = None) 
         if seed is not None:
             env.seed(seed)
         return env
-    return make_vec(env, 1, seed=seed, team_reward=team_reward)
+    return make_vec(env, 1, seed=seed, team_reward=team_reward, state=state)
 
 
 def make_vec(
@@ -59,6 +62,7 @@ def make_vec(
     seed: int | None = None,
     backend: str = "auto",
     team_reward: str = "auto",
+    state: State = "env",
     monitor_dir: str | None = None,
     on_env_error: str = "raise",
     env_timeout: float | None = None,
@@ -74,7 +78,7 @@ def make_vec(
             which it is built (so it need not be picklable), ``"ray"`` an actor of the Ray cluster that the program
             has joined, or of one started on this machine, ``"auto"`` takes processes where one of the two options
             on faults below asks for them, else the simulator's own batching where it has one, else ``"dummy"``.
-        team_reward: see `TeamEnv`.
+        team_reward, state: see `TeamEnv`; with a state of your own, batched simulators are stepped one by one.
         monitor_dir: folder for the Monitors' files; None writes none.
         on_env_error: when an environment dies, hangs or raises: ``"raise"`` an `EnvironmentFault`, or ``"restart"``
             it in a new process; the broken episode then counts as truncated, see `TeamSubprocVecEnv`.
@@ -98,7 +102,12 @@ def make_vec(
         raise ConfigurationError(explain("n_envs", "an integer >= 1", n_envs))
     backend = _backend_for_faults(backend, on_env_error, env_timeout)
     source = find(env) if isinstance(env, str) else env
-    if isinstance(source, Registration) and source.vector_entry_point is not None and backend == "auto":
+    if (
+        isinstance(source, Registration)
+        and source.vector_entry_point is not None
+        and backend == "auto"
+        and state == "env"
+    ):
         if monitor_dir is not None:
             env_kwargs["monitor_dir"] = monitor_dir
         vec_env: VecEnv = source.build_vector(n_envs=n_envs, seed=seed, team_reward=team_reward, **env_kwargs)
@@ -112,7 +121,9 @@ def make_vec(
     if isinstance(env, VecEnv):
         raise ConfigurationError(explain("env", "no VecEnv", env, "It is vectorised already: use it as it is."))
     builders = [
-        TeamBuilder(source, team_reward, None if seed is None else seed + rank, rank, monitor_dir, env_kwargs)
+        TeamBuilder(
+            source, team_reward, None if seed is None else seed + rank, rank, monitor_dir, env_kwargs, state=state
+        )
         for rank in range(n_envs)
     ]
     vec: VecEnv
@@ -177,6 +188,7 @@ class TeamBuilder:
         monitor_dir: folder for the Monitor's file, or None.
         env_kwargs: passed to the environment.
         appends: whether it goes on with the Monitor's file that is there.
+        state: see `TeamEnv`.
     """
 
     source: Any
@@ -186,6 +198,7 @@ class TeamBuilder:
     monitor_dir: str | None = None
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     appends: bool = False
+    state: State = "env"
 
     def again(self) -> TeamBuilder:
         """What makes the copy that replaces a broken one."""
@@ -198,7 +211,7 @@ class TeamBuilder:
         elif _is_callable_source(made):
             _check_call(made, self.env_kwargs)
             made = made(**self.env_kwargs)
-        env = as_team(made, team_reward=self.team_reward)
+        env = as_team(made, team_reward=self.team_reward, state=self.state)
         if self.seed is not None:
             env.action_space.seed(self.seed)
         if is_wrapped(env, Monitor):
@@ -221,7 +234,7 @@ def _check_call(maker: Callable[..., Any], kwargs: dict[str, Any]) -> None:
         pass  # a few built-in callables do not tell their arguments
 
 
-def as_team(env: Any, *, team_reward: str = "auto") -> gymnasium.Env[Any, Any]:
+def as_team(env: Any, *, team_reward: str = "auto", state: State = "env") -> gymnasium.Env[Any, Any]:
     """One environment as a TeamEnv; a TeamEnv, wrapped or not, passes through.
 
     Raises:
@@ -230,25 +243,13 @@ def as_team(env: Any, *, team_reward: str = "auto") -> gymnasium.Env[Any, Any]:
     if isinstance(env, gymnasium.Env):
         if isinstance(env.unwrapped, TeamEnv):
             return env
-        return TeamEnv(SingleAgentTeam(env), team_reward=team_reward)
+        team = GymnasiumTeam(env) if is_team(env) else SingleAgentTeam(env)
+        return TeamEnv(team, team_reward=team_reward, state=state)
     if isinstance(env, AECEnv) or _looks_like_aec(env):
-        env = _from_aec(env)
+        env = from_aec(env)
     if isinstance(env, ParallelEnv) or _looks_parallel(env):
-        return TeamEnv(env, team_reward=team_reward)
+        return TeamEnv(env, team_reward=team_reward, state=state)
     raise ConfigurationError(explain("env", KINDS, env))
-
-
-def _from_aec(env: Any) -> Any:
-    from pettingzoo.utils.conversions import aec_to_parallel
-
-    if not (getattr(env, "metadata", None) or {}).get("is_parallelizable", False):
-        raise ConfigurationError(
-            explain("An AEC environment", "parallelizable: all agents act, then the world moves once",
-                    f"{env} with metadata['is_parallelizable'] not True",
-                    "Set it if that is so; a turn-based game goes through "
-                    "pettingzoo.utils.conversions.turn_based_aec_to_parallel, with masks that leave a null action.")
-        )  # fmt: skip
-    return aec_to_parallel(env)
 
 
 def _looks_like_aec(env: Any) -> bool:

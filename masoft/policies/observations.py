@@ -180,6 +180,8 @@ def _batch(agent: AgentSpec, value: Any) -> tuple[np.ndarray, bool]:
     which = f"The observation of agent {agent.name!r}"
     must = f"of shape {agent.observation_shape}, or (n, *{agent.observation_shape})"
     values = _numbers(which, f"an array of numbers {must}", value)
+    if values.ndim in (3, 4) and _last_to_first(values).shape[-3:] == agent.observation_shape != values.shape[-3:]:
+        values = _last_to_first(values)  # a picture as the environment itself shows it; TeamEnv turns it, too
     if values.shape != agent.observation_shape and values.shape[1:] != agent.observation_shape:
         raise ConfigurationError(explain(which, must, values.shape))
     if values.dtype != np.uint8:
@@ -189,6 +191,11 @@ def _batch(agent: AgentSpec, value: Any) -> tuple[np.ndarray, bool]:
             raise ConfigurationError(explain(which, "finite in single precision", value))
     is_single = values.shape == agent.observation_shape
     return (values[None] if is_single else values), is_single
+
+
+def _last_to_first(pictures: np.ndarray) -> np.ndarray:
+    """Channels of pictures (..., height, width, channels) in front."""
+    return np.moveaxis(pictures, -1, -3)
 
 
 def _check_joint_mask(team: TeamSpec, masks: np.ndarray, n: int) -> None:

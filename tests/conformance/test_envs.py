@@ -10,7 +10,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from masoft.envs import make, registered
-from masoft.errors import EnvironmentFault
+from masoft.errors import ConfigurationError, EnvironmentFault
 from masoft.testing import check_env
 
 with warnings.catch_warnings():  # the package's tests import its own games by a way that it calls deprecated
@@ -154,7 +154,6 @@ def test_a_sound_environment_passes():
     ("broken", "reason"),
     [
         (OutOfRange, "'a' at step 0 must be inside Box"),
-        (Unseeded, r"Step 0 after reset\(seed=0\) must be repeatable"),
         (BothFlags, "must be either terminated or truncated"),
         (KeepsAgents, "agents after the end of an episode must be empty"),
         (ChangesItsSpaces, "same before and after a reset|equal at every call"),
@@ -165,3 +164,64 @@ def test_a_sound_environment_passes():
 def test_a_broken_promise_is_named(broken, reason):
     with pytest.raises(EnvironmentFault, match=reason):
         check_env(broken)
+
+
+def test_what_its_seed_does_not_repeat_trains_and_is_remarked_on():
+    report = check_env(Unseeded)
+    (remark,) = [finding for finding in report.findings if finding.mark != "✓"]
+    assert report.passed and remark.mark == "!" and "Step 0 after reset(seed=0) must be repeatable" in remark.reason
+    with pytest.raises(EnvironmentFault, match=r"Step 0 after reset\(seed=0\) must be repeatable"):
+        check_env(Unseeded, strict=True)
+
+
+def test_a_state_that_is_not_used_is_remarked_on():
+    class Keeps(Sound):
+        def reset(self, seed=None, options=None):
+            self.state = {"a": 0}
+            return super().reset(seed, options)
+
+    report = check_env(Keeps)
+    assert [finding.mark for finding in report.findings].count("!") == 1 and report.passed
+    with pytest.raises(EnvironmentFault, match="the observations in a row stand in"):
+        check_env(Keeps, strict=True)
+
+
+def test_all_faults_are_reported_at_once():
+    class Worse(OutOfRange, BothFlags):
+        pass
+
+    with pytest.raises(EnvironmentFault, match=r"3 faults:(.|\n)*inside Box(.|\n)*either terminated or truncated"):
+        check_env(Worse)
+
+
+def test_the_report_says_what_becomes_of_each_agent():
+    from masoft.envs.report import examine
+
+    report = check_env(Sound, n_steps=20)
+    assert [agent.name for agent in report.agents] == ["a", "b"] and report.steps_per_second > 0
+    assert report.agents[0].becomes == "float32[2], numbers as they are" and "Discrete(3)" in report.agents[0].acts
+    assert str(report).count("✓") == len(report.findings) and "action masks: yes, 6 entries" in str(report)
+    failed = examine(OutOfRange, n_steps=20)
+    assert not failed.passed and "✗ agents report what their own spaces declare: " in str(failed)
+
+    class NoTeam(Sound):
+        def __init__(self):
+            super().__init__()
+            self.possible_agents = None
+
+    with pytest.raises(ConfigurationError, match="possible_agents"):
+        check_env(NoTeam)
+    assert "✗ the environment is a team" in str(examine(NoTeam))
+
+
+def test_pictures_are_named_in_the_report():
+    class Sees(Sound):
+        def observation_space(self, agent):
+            return spaces.Box(0, 255, (8, 9, 3), np.uint8) if agent == "a" else spaces.Discrete(4)
+
+        def observation(self, agent):
+            return self.rng.integers(0, 255, (8, 9, 3)).astype(np.uint8) if agent == "a" else self.rng.integers(4)
+
+    first, second = check_env(Sees, n_steps=20).agents
+    assert first.becomes == "uint8[3, 8, 9], picture, channels moved to the front"
+    assert second.becomes == "float32[4], one-hot"

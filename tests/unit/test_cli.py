@@ -147,6 +147,25 @@ def test_doctor_says_what_is_installed(capsys: Capture) -> None:
     assert "Python" in capsys.readouterr().out
 
 
+def test_doctor_looks_at_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert run("doctor", "--env", "masoft.testing:IdentityTeam", "--steps", 20) == 0
+    printed = capsys.readouterr().out
+    assert "✓ a seed repeats its episode" in printed and "steps a second" in printed and "✗" not in printed
+    assert run("doctor", "--env", "matrix/maxent", "--steps", 20, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] and [agent["name"] for agent in report["agents"]] == ["agent_0", "agent_1"]
+    (tmp_path / "my_broken_envs.py").write_text(
+        "from masoft.testing import IdentityTeam\n\n"
+        "class Broken(IdentityTeam):\n    def step(self, actions):\n        return super().step(actions)[:4]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert run("doctor", "--env", "my_broken_envs:Broken", "--steps", 20) == 1
+    assert "five dicts by agent" in capsys.readouterr().out
+    assert run("doctor", "--env", "my_broken_envs:Nothing") == 2
+    assert "--env must be an id, or module:Class" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("args", [["--help"], ["envs"], ["doctor"], ["presets"], ["train", "--help"]])
 def test_what_needs_no_torch_does_not_import_it(args: list[str]) -> None:
     code = f"import sys; from masoft.cli import main\ntry: main({args!r})\nfinally: print('torch' in sys.modules)"

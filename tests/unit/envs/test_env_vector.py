@@ -72,11 +72,6 @@ def test_aec_conversion_steps_everybody():
     assert [env.step([1, 0])[1:4] for _ in range(3)] == [(1.0, False, False), (1.0, False, False), (1.0, False, True)]
 
 
-def test_turn_based_games_are_refused_with_the_cure():
-    with pytest.raises(ConfigurationError, match="turn_based_aec_to_parallel"):
-        as_vec_env(TurnByTurn(is_parallelizable=False))
-
-
 def test_supersuit_wrapped():
     import supersuit
 

@@ -115,6 +115,14 @@ def test_one_terminates_while_the_other_is_truncated_so_the_team_is_truncated():
     assert observation["a"].tolist() == [0, 0] and observation["b"].tolist() == [1, 1]
 
 
+def test_without_deaths_all_are_seen_where_one_terminates_and_the_others_are_cut():
+    env = TeamEnv(Toy(DISCRETE, length=1, leaves={"a": 1}, has_deaths=False))
+    env.reset()
+    observation, _, terminated, truncated, _ = env.step([0, 0, 0])
+    assert (terminated, truncated) == (False, True) and observation["active"].tolist() == [1, 1, 1]
+    assert observation["a"].tolist() == [1, 0] and observation["b"].tolist() == [1, 1]
+
+
 def test_stepping_after_the_end_is_refused():
     env = TeamEnv(Toy(length=1))
     with pytest.raises(EnvironmentFault, match="Call reset first"):
@@ -211,17 +219,17 @@ def test_without_state_there_is_no_state_key():
 def test_float64_and_images_and_integers_keep_shape():
     observations = {
         "a": spaces.Box(-np.inf, np.inf, (2, 3), np.float64),
-        "b": spaces.Box(0, 255, (4, 4, 1), np.uint8),
+        "b": spaces.Box(0, 255, (8, 9, 10), np.uint8),
     }
 
     class Mixed(Toy):
         def observation(self, agent):
-            return np.full((2, 3), 0.5) if agent == "a" else np.full((4, 4, 1), 7, np.uint8)
+            return np.full((2, 3), 0.5) if agent == "a" else np.full((8, 9, 10), 7, np.uint8)
 
     env = TeamEnv(Mixed({"a": spaces.Discrete(2), "b": spaces.Discrete(2)}, observations))
     observation, _ = env.reset()
     assert observation["a"].dtype == np.float32 and observation["a"].shape == (2, 3)
-    assert observation["b"].dtype == np.uint8 and observation["b"].shape == (4, 4, 1)
+    assert observation["b"].dtype == np.uint8 and observation["b"].shape == (8, 9, 10)
     assert env.observation_space.contains(observation)
 
 
@@ -447,9 +455,11 @@ def test_state_that_fails_is_a_fault():
 @pytest.mark.parametrize(
     ("space", "cure"),
     [
-        (spaces.Dict({"x": spaces.Box(0, 1)}), "Flatten"),
-        (spaces.Dict({"observation": spaces.Box(0, 1), "goal": spaces.Box(0, 1)}), "Flatten the other entries"),
         (spaces.Text(5), "Flatten"),
+        (spaces.Dict({"x": spaces.Tuple([spaces.Text(5)])}), r"also at \['x'\]\[0\].*Flatten"),
+        (spaces.Sequence(spaces.Discrete(2)), "Flatten"),
+        (spaces.Dict({}), "one number or more"),
+        (spaces.Box(0, 1, (0,)), "one number or more"),
     ],
 )
 def test_observation_spaces_that_are_refused(space, cure):
