@@ -213,11 +213,14 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
             self._recall = Recall(self._memories, self._recall.critic)
         callback.on_rollout_start()
         while not rollout_buffer.is_full:
+            self._keep_track()
             obs, starts = self._seen()
             stored, memories = self.policy.explore(obs, self._memories, starts, self.generator)
             new_obs, rewards, dones, infos = env.step(to_environment(self.team, stored))
+            self.watch.leave()
             rollout_buffer.add(obs, starts, stored, rewards, dones, infos)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self.watch.settle()
             self._memories = memories
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -229,6 +232,9 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _cut_episodes(self) -> None:
+        self.rollout_buffer.cut(self._seen()[0])
 
     def _seen(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The present team observations, and where episodes start with them."""

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from masoft.envs.actions import ActionSplitter
 from masoft.envs.inspection import Parallel, agent_ids, choose_team_reward, read_team
 from masoft.envs.observations import Joint, ObservationGatherer
+from masoft.envs.reach import ReachesInside, moves_of
 from masoft.errors import EnvironmentFault, MasoftError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
 
@@ -20,7 +20,7 @@ _RUNNING = ("_live", "_mask", "_is_over", "_episode", "_elapsed")
 """What a TeamEnv itself knows of the running episode."""
 
 
-class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
+class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
     """One joint environment over a PettingZoo ``ParallelEnv``.
 
     The observation is a dict: one array per agent, then ``"state"`` where the environment has one, ``"action_mask"``
@@ -51,6 +51,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
 
     def __init__(self, env: Parallel, *, team_reward: str = "auto") -> None:
         self.parallel_env = env
+        self._moves = moves_of(env)
         self.team_reward = choose_team_reward(env, team_reward)
         self.team: TeamSpec = read_team(env)
         self.observation_space = self.team.observation_space
@@ -76,6 +77,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             EnvironmentFault: the environment breaks its contract.
         """
         super().reset(seed=seed)
+        self._moves.count += 1
         self._episode, self._elapsed, self._is_over = self._episode + 1, 0, True
         try:
             reported, infos = self.parallel_env.reset(seed=seed, options=options)
@@ -107,6 +109,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         acted = self._live
         actions = self._splitter.split(action, acted, self._mask, self._where)
         self._elapsed += 1
+        self._moves.count += 1
         ids = self._ids
         reported, rewards, terminations, truncations, infos = self._advance(
             {ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)}
