@@ -83,9 +83,9 @@ def seen_through(team: TeamSpec, layer: Any) -> TeamSpec:
     if not isinstance(observations, spaces.Dict) or set(observations) != set(team.observation_space):
         must = f"a Dict with the entries {list(team.observation_space)}"
         _refuse(name, "observation space", must, observations)
-    for entry in (ACTION_MASK, ACTIVE):
-        if entry in team.observation_space and observations[entry] != team.observation_space[entry]:
-            _refuse(name, f"{entry!r}", f"{team.observation_space[entry]}, as inside", observations[entry])
+    for entry in {ACTION_MASK, ACTIVE} & set(observations):
+        if observations[entry] != team.observation_space[entry]:
+            _refuse(name, f"entry {entry!r}", f"{team.observation_space[entry]}, as inside", observations[entry])
     keeps = isinstance(layer, KEEPS_OBSERVATIONS)
     actions = _actions(team, layer.action_space, name)
     agents = tuple(
@@ -112,7 +112,7 @@ def _with_state(team: TeamSpec, seen: spaces.Space[Any], wrapper: str) -> TeamSp
     if seen.shape == (team.state_size,):
         return team
     if not isinstance(seen, spaces.Box) or len(seen.shape) != 1:
-        _refuse(wrapper, "'state'", "a Box of one dimension", seen)
+        _refuse(wrapper, "entry 'state'", "a Box of one dimension", seen)
     return replace(team, state_size=seen.shape[0], state_view=StateView())
 
 
@@ -133,7 +133,7 @@ def _actions(team: TeamSpec, seen: spaces.Space[Any], wrapper: str) -> list[Acti
             got = f"{low.tolist()} to {high.tolist()}"
             _refuse(wrapper, f"choices of agent {agent.name!r}", f"whole numbers below {agent.action.nvec}", got)
         shape = agent.action_space.shape
-        own = spaces.Box(low.reshape(shape), high.reshape(shape), dtype=np.float32)  # type: ignore[arg-type]
+        own = spaces.Box(low.reshape(shape), high.reshape(shape), dtype=np.float32)
         check_agent_spaces(agent.name, agent.observation_space, own)
         actions.append(ActionSpec(own))
     return actions

@@ -35,8 +35,8 @@ BACKENDS = ("auto", "dummy", "subproc", "ray")
 IN_PROCESSES = ("subproc", "ray")
 
 PER_AGENT = (
-    "supersuit's conversion counts each agent as an environment of its own; pass the PettingZoo environment that it was "
-    "made from, or masoft.make_vec(lambda: MyEnv(), n_envs=4)."
+    "supersuit's conversion counts each agent as an environment of its own. Pass the PettingZoo environment that it "
+    "was made from, or masoft.make_vec(lambda: MyEnv(), n_envs=4)."
 )
 
 KINDS = "an environment id, a PettingZoo environment, a gymnasium.Env, a VecEnv of teams, or a callable that makes one"

@@ -142,9 +142,10 @@ class Worker:
             self._is_pending = True
 
     def _drain(self) -> None:
-        """Take in an answer that nobody fetched, since an error or Ctrl-C came in between; else all later ones shift."""
+        """Take in an answer that nobody fetched, since an error or Ctrl-C came between; else all later ones shift."""
         if not self._is_pending:
             return
+        self._deadline = self._from_now()
         with contextlib.suppress(EnvironmentFault):  # it was the answer to what nobody asks any more
             self._receive()
         if self._is_pending:  # it has none; recv will find it dead

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize, unwrap_vec_normalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from masoft.errors import ConfigurationError, explain
@@ -42,17 +41,17 @@ class TeamFrameStack(VecFrameStack):
         assert isinstance(venv.observation_space, spaces.Dict)
         inside = venv.observation_space.spaces
         own = spaces.Dict({name: inside[name] for name in self._names})
-        self.stacked_obs = StackedObservations(venv.num_envs, n_stack, own, channels_order)
+        self.stacked_obs: Any = StackedObservations(venv.num_envs, n_stack, own, channels_order)
         stacked = self.stacked_obs.stacked_observation_space
         assert isinstance(stacked, spaces.Dict)
         VecEnvWrapper.__init__(self, venv, spaces.Dict({**inside, **stacked.spaces}))
 
-    def reset(self) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def reset(self) -> dict[str, np.ndarray]:
         """Start episodes."""
         seen: Any = self.venv.reset()
         return {**seen, **_copied(self.stacked_obs.reset({name: seen[name] for name in self._names}))}
 
-    def step_wait(self) -> VecEnvStepReturn:
+    def step_wait(self) -> Any:
         """Step, and put what agents see behind what they have seen."""
         seen, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(seen, dict)
