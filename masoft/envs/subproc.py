@@ -68,7 +68,7 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         self.remotes: list[Worker] = []
         # Before multiprocessing ends its daemons by a signal, which they ignore, and waits for them; also where the
         # VecEnv is forgotten without being closed.
-        self._finalizer = Finalize(self, _end, (self.remotes,), exitpriority=10)
+        self._finalizer = Finalize(self, Worker.end, (self.remotes,), exitpriority=10)
         with self._closed_by_faults():
             for rank, builder in enumerate(builders):
                 self.remotes.append(Worker(launch, rank, builder, on_env_error, env_timeout))
@@ -139,10 +139,3 @@ def _sendable(which: str, value: object) -> Iterator[None]:
     except Exception as error:  # what pickle raises depends on the class of what it cannot take
         must = "such that pickle can send them to a worker process"
         raise ConfigurationError(explain(which, must, value, f"It says: {error}.")) from error
-
-
-def _end(workers: list[Worker]) -> None:
-    for worker in workers:
-        worker.close()
-    for worker in workers:
-        worker.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import gymnasium
@@ -126,14 +126,27 @@ class Worker:
             self._pipe.send(("close", None))
         self._pipe.close()
 
-    def join(self) -> None:
-        """Wait for the process to end after `close`, and kill it if it does not."""
-        self.process.join(CLOSE_SECONDS)
+    def join(self, until: float | None = None) -> None:
+        """Wait for the process to end after `close`, and kill it if it does not.
+
+        Args:
+            until: of the monotonic clock; None: `CLOSE_SECONDS` from now.
+        """
+        self.process.join(CLOSE_SECONDS if until is None else max(until - time.monotonic(), 0.0))
         if self.process.is_alive():
             self.process.kill()
             self.process.join(KILL_SECONDS)
         with contextlib.suppress(ValueError):  # not even a kill ended it
             self.process.close()
+
+    @staticmethod
+    def end(workers: Sequence[Worker]) -> None:
+        """Close all, and wait for all at once."""
+        for worker in workers:
+            worker.close()
+        until = time.monotonic() + CLOSE_SECONDS
+        for worker in workers:
+            worker.join(until)
 
     def _ask(self, message: tuple[str, Any]) -> None:
         self._deadline = self._from_now()
