@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from masoft.envs.alike import check_alike, check_apart
-from masoft.envs.reach import set_inside
+from masoft.envs.reach import get_inside, set_inside
 from masoft.envs.through import team_inside
 from masoft.errors import MasoftError
 
@@ -32,6 +32,17 @@ class LocalVecEnv(DummyVecEnv):
                 env.close()
             raise
         super().__init__([lambda env=env: env for env in envs])  # type: ignore[misc]
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of each environment: of a wrapper, of the team, or of the PettingZoo environment inside."""
+        return [get_inside(env, attr_name) for env in self._get_target_envs(indices)]
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of each environment: of a wrapper, of the team, or of the PettingZoo environment inside."""
+        methods = [get_inside(env, method_name) for env in self._get_target_envs(indices)]
+        return [method(*method_args, **kwargs) for method in methods]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute where it is: on a wrapper, on the team, or on the PettingZoo environment inside."""

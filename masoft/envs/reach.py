@@ -59,6 +59,17 @@ def owns(layer: Any, name: str) -> bool:
     return name in getattr(layer, "__dict__", {}) or hasattr(type(layer), name)
 
 
+def get_inside(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """An attribute or method of the outermost wrapper that has it, of the team, or of the environment inside.
+
+    Raises:
+        AttributeError: nobody has it; the message has the nearest names.
+    """
+    while isinstance(env, gymnasium.Wrapper) and not hasattr(env, name):
+        env = env.env
+    return getattr(env, name) if isinstance(env, gymnasium.Wrapper) else env.get_wrapper_attr(name)
+
+
 def set_inside(env: gymnasium.Env[Any, Any], name: str, value: Any) -> None:
     """Set an attribute where it is, from the outermost wrapper inwards; a new one is set on the simulator."""
     layer: Any = env

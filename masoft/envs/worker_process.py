@@ -19,7 +19,7 @@ import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
-from masoft.envs.reach import set_inside
+from masoft.envs.reach import get_inside, set_inside
 from masoft.envs.through import team_inside
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, SpaceError
 from masoft.spec import TeamSpec
@@ -183,7 +183,7 @@ def _reset(env: Any, data: Any) -> Any:
 
 def _has_attr(env: Any, name: str) -> bool:
     try:
-        env.get_wrapper_attr(name)
+        get_inside(env, name)
     except AttributeError:
         return False
     return True
@@ -193,8 +193,8 @@ _COMMANDS: dict[str, Callable[[Any, Any], Any]] = {
     "step": _step,
     "reset": _reset,
     "render": lambda env, data: env.render(),
-    "env_method": lambda env, data: env.get_wrapper_attr(data[0])(*data[1], **data[2]),
-    "get_attr": lambda env, data: env.get_wrapper_attr(data),
+    "env_method": lambda env, data: get_inside(env, data[0])(*data[1], **data[2]),
+    "get_attr": get_inside,
     "has_attr": _has_attr,
     "set_attr": lambda env, data: set_inside(env, *data),
     "is_wrapped": is_wrapped,

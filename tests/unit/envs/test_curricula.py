@@ -120,6 +120,15 @@ def test_options_and_attributes_of_one_team() -> None:
         team.get_wrapper_attr("set_lvel")
 
 
+@pytest.mark.parametrize(("backend", "error"), [("dummy", AttributeError), ("subproc", EnvironmentFault)])
+def test_a_name_that_nobody_has_is_answered_with_the_nearest(backend: str, error: type[Exception]) -> None:
+    env = make_vec(Levels, 2, backend=backend)
+    for ask in (env.env_method, env.get_attr):
+        with pytest.raises(error, match="Levels has an attribute 'set_lvel'. Did you mean 'set_level'"):
+            ask("set_lvel")
+    env.close()
+
+
 def test_an_environment_of_turns_is_reached_through_its_conversion() -> None:
     env = make_vec(TurnByTurn, 1)
     env.set_attr("bonus", 3)
