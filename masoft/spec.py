@@ -18,6 +18,13 @@ ACTIVE = "active"
 RESERVED_KEYS = (STATE, ACTION_MASK, ACTIVE)
 
 
+class Flags(spaces.MultiBinary):
+    """Masks and active flags: numbers 0 and 1 that no wrapper may scale or stack, as its name in messages says."""
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()} (flags; make_vec(..., normalize=True, frame_stack=4) leaves them alone)"
+
+
 @dataclass(frozen=True)
 class StateView:
     """How a vector (an agent's observation, or the critic's state) follows from the environment's raw state.
@@ -227,8 +234,8 @@ class TeamSpec:
         if self.state_size:
             entries[STATE] = spaces.Box(-np.inf, np.inf, (self.state_size,), np.float32)
         if self.has_masks:
-            entries[ACTION_MASK] = spaces.MultiBinary(self.mask_size)
-        entries[ACTIVE] = spaces.MultiBinary(self.n_agents)
+            entries[ACTION_MASK] = Flags(self.mask_size)
+        entries[ACTIVE] = Flags(self.n_agents)
         return spaces.Dict(entries)
 
     @cached_property

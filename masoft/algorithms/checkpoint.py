@@ -97,7 +97,7 @@ def check_finite(model: Any) -> None:
 
 def _encode_episodes(model: Any, encoder: Encoder) -> dict[str, Any]:
     """The running episodes, where the environments can give their state; else nothing of them."""
-    values = None if model.env is None or model._last_obs is None else vector_values(model.env)
+    values = vector_values(model.env) if model.knows_episodes else None
     trial = Encoder()
     trial.encode(values, "environments")
     if values is None or trial.absent:

@@ -209,10 +209,15 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
+        self._keep_track()
         if self.policy.hidden_size and self.num_timesteps < learning_starts and not self.resting:
             assert isinstance(self._last_obs, dict)
             _, self._memories = self.policy.greedy(self._last_obs, self._memories, self._starts)  # it sees all steps
         return super()._sample_action(learning_starts, action_noise, n_envs)
+
+    def _cut_episodes(self) -> None:
+        super()._cut_episodes()
+        self._starts = np.ones(self.n_envs, bool)
 
     def _store_transition(self, replay_buffer: Any, buffer_action: np.ndarray, new_obs: Any, *rest: Any) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, *rest)

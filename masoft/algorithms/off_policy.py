@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from masoft.algorithms.metrics import Metrics
@@ -21,6 +22,7 @@ from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm
 from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.stretches import ReplayStretches
+from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_joint_action, to_environment
 from masoft.policies.exploration import uniform_actions
@@ -55,6 +57,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
 
     replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
     policy: TeamPolicy
+    _watched: Watched | None = None
     policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "MlpPolicy": TeamPolicy,
@@ -284,9 +287,19 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
             self.replay_buffer.cut()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
+    def collect_rollouts(self, env: VecEnv, *args: Any, **kwargs: Any) -> RolloutReturn:
+        """Step the environments and store what happens, as SB3 does; a step is remembered where it leaves them."""
+        if self._watched is None or self._watched.watch is not self.watch:
+            self._watched = Watched(self.watch)
+        return super().collect_rollouts(self._watched if env is self.env else env, *args, **kwargs)
+
+    def _cut_episodes(self) -> None:
+        self.replay_buffer.cut()
+
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
+        self._keep_track()
         assert isinstance(self._last_obs, dict)
         if self.num_timesteps < learning_starts:
             masks = self._last_obs.get(ACTION_MASK)
@@ -315,6 +328,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         wrapper = self._vec_normalize_env
         if wrapper is None:
             replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
+        elif self.watch.was_moved:
+            return  # the wrapper holds raw observations of another step
         else:
             raw_obs, raw_reward = wrapper.get_original_obs(), wrapper.get_original_reward()
             raw_infos = [
@@ -326,3 +341,4 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
             replay_buffer.add(self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos)
             self._last_original_obs = raw_obs
         self._last_obs = new_obs
+        self.watch.settle()

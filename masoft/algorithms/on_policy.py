@@ -221,13 +221,16 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         offer_locals(callback, self.policy)
         callback.on_rollout_start()
         while not rollout_buffer.is_full:
+            self._keep_track()
             obs, starts = self._seen()
             n_steps = rollout_buffer.pos
             actions, memories = self.policy.explore(obs, self._memories, starts, self.generator)
             clipped_actions = to_environment(self.team, actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
+            self.watch.leave()
             rollout_buffer.add(obs, starts, actions, rewards, dones, infos)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+            self.watch.settle()
             self._memories = memories
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -239,6 +242,9 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         callback.update_locals(locals())
         callback.on_rollout_end()
         return True
+
+    def _cut_episodes(self) -> None:
+        self.rollout_buffer.cut(self._seen()[0])
 
     def _seen(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The present team observations, and where episodes start with them."""

@@ -16,10 +16,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec, team_of
+from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.habits import POLICIES
 from masoft.mirror.schedule import value_at
@@ -76,7 +78,7 @@ FIXED = dict.fromkeys(("critic_input", "value_decay", "mixer"))
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(Habits, Estimator):
+class TeamAlgorithm(Habits, Continuity, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -303,17 +305,24 @@ class TeamAlgorithm(Habits, Estimator):
         """Mean return of the team's deterministic policy, as scikit-learn's ``score``.
 
         Args:
-            env: environment to play in; None: the training environment (whose running episodes end here).
+            env: environment to play in; None: the training environment (whose running episodes end here). It is
+                seen as in training: frames stacked, normalised with the statistics of training, which stay as they are.
             n_eval_episodes: episodes played.
+
+        Returns:
+            the mean of the sums of unscaled rewards.
         """
         from stable_baselines3.common.evaluation import evaluate_policy
 
         self._check_built()
-        vec_env = self.env if env is None else as_vec_env(env, team_reward=self.team_reward)
         if env is None:
-            self._last_obs = None
+            self._check_ready()
+        vec_env = self.env if env is None else wrapped_alike(as_vec_env(env, team_reward=self.team_reward), self.env)
         assert vec_env is not None
-        mean, _ = evaluate_policy(self, vec_env, n_eval_episodes=n_eval_episodes, warn=False)  # type: ignore[arg-type]
+        if vec_env is self.env:
+            self.watch.forgive()
+        with statistics_at_rest(vec_env):
+            mean, _ = evaluate_policy(self, vec_env, n_eval_episodes=n_eval_episodes, warn=False)  # type: ignore[arg-type]
         assert isinstance(mean, float)
         return mean
 

@@ -163,6 +163,19 @@ class TeamRolloutBuffer:
         """Store what is seen after the last step, arrays (n_envs, ...)."""
         self._see(self.n_steps, obs, starts)
 
+    def cut(self, obs: Mapping[str, np.ndarray]) -> None:
+        """End the running episodes after the newest step, as by a time limit.
+
+        Args:
+            obs: what was seen after it, arrays (n_envs, ...).
+        """
+        if self.pos == 0:
+            return
+        for env in range(self.n_envs):
+            if not self.ended[self.pos - 1, env]:
+                self.ended[self.pos - 1, env] = True
+                self.finals.append((self.pos - 1, env, {name: np.array(values[env]) for name, values in obs.items()}))
+
     def last_frames(self) -> dict[str, Tensor]:
         """What was seen at the ends of truncated episodes, in the order of ``finals``: (len(finals), ...) by key."""
         return {

@@ -13,14 +13,17 @@ from masoft.envs.registry import Registration, find, make, register, registered
 if TYPE_CHECKING:
     from masoft.envs.team_env import TeamEnv
     from masoft.envs.vector import as_vec_env, make_vec, team_of
+    from masoft.envs.wrapping import TeamFrameStack, norm_obs_keys
 
 __all__ = [
     "Registration",
     "TeamEnv",
+    "TeamFrameStack",
     "as_vec_env",
     "find",
     "make",
     "make_vec",
+    "norm_obs_keys",
     "register",
     "registered",
     "team_of",
@@ -28,8 +31,10 @@ __all__ = [
 
 _HOME = {
     "TeamEnv": "masoft.envs.team_env",
+    "TeamFrameStack": "masoft.envs.wrapping",
     "as_vec_env": "masoft.envs.vector",
     "make_vec": "masoft.envs.vector",
+    "norm_obs_keys": "masoft.envs.wrapping",
     "team_of": "masoft.envs.vector",
 }
 

@@ -17,6 +17,7 @@ from masoft.errors import ConfigurationError, EnvironmentFault, explain
 from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
 
 Joint = dict[str, Any]
+SEPARATE = "Environments of a batch have no parts of their own; backend='dummy' makes separate ones."
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class BatchedVecEnv(VecEnv):
         self._active: NDArray[Any] | None = None
         self._actions: NDArray[Any] | None = None
         self._elapsed = 0
+        self.n_moves = 0
 
     @abstractmethod
     def _start(self, seeds: Sequence[int | None]) -> Joint:
@@ -134,6 +136,7 @@ class BatchedVecEnv(VecEnv):
 
     def _remember(self, observations: Joint) -> Joint:
         """Keep masks and flags, against which the next actions are checked."""
+        self.n_moves += 1
         self._mask = observations.get(ACTION_MASK)
         self._active = np.asarray(observations[ACTIVE]).astype(bool)
         return observations
@@ -210,10 +213,22 @@ class BatchedVecEnv(VecEnv):
         """Call a method of the whole; its answer once for each environment.
 
         Raises:
-            ConfigurationError: only some were asked for.
+            ConfigurationError: only some were asked for, or the batch has no such method.
         """
         self._ask_all(indices, "env_method")
+        if not hasattr(self, method_name):
+            must = f"a method of {type(self).__name__}"
+            raise ConfigurationError(explain("method_name", must, method_name, SEPARATE))
         return [getattr(self, method_name)(*method_args, **method_kwargs)] * self.num_envs
+
+    def set_options(self, options: Any = None) -> None:
+        """A batch starts its episodes without options.
+
+        Raises:
+            ConfigurationError: there are some.
+        """
+        if options and any(options if isinstance(options, list) else [options]):
+            raise ConfigurationError(explain(f"The reset options of {self.name}", "empty", options, SEPARATE))
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """No environment is wrapped by itself."""
@@ -221,8 +236,7 @@ class BatchedVecEnv(VecEnv):
 
     def _ask_all(self, indices: Any, method: str) -> None:
         if len(list(self._get_indices(indices))) != self.num_envs:
-            cure = "Environments of a batch have no parts of their own; backend='dummy' makes separate ones."
-            raise ConfigurationError(explain(f"indices of {method}", "None (all environments)", indices, cure))
+            raise ConfigurationError(explain(f"indices of {method}", "None (all environments)", indices, SEPARATE))
 
 
 def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:

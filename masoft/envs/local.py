@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from masoft.envs.alike import check_alike, check_apart
+from masoft.envs.reach import get_inside, set_inside
+from masoft.envs.through import team_inside
+from masoft.errors import MasoftError
 
 
 class LocalVecEnv(DummyVecEnv):
@@ -14,6 +21,33 @@ class LocalVecEnv(DummyVecEnv):
 
     A team's infos are fresh at every step; copying every number in them takes longer than the team's own step.
     """
+
+    def __init__(self, builders: Sequence[Callable[[], gymnasium.Env[Any, Any]]]) -> None:
+        envs = [build() for build in builders]
+        try:
+            check_apart(envs)
+            check_alike([team_inside(env) for env in envs])
+        except MasoftError:
+            for env in envs:
+                env.close()
+            raise
+        super().__init__([lambda env=env: env for env in envs])  # type: ignore[misc]
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of each environment: of a wrapper, of the team, or of the PettingZoo environment inside."""
+        return [get_inside(env, attr_name) for env in self._get_target_envs(indices)]
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of each environment: of a wrapper, of the team, or of the PettingZoo environment inside."""
+        methods = [get_inside(env, method_name) for env in self._get_target_envs(indices)]
+        return [method(*method_args, **kwargs) for method in methods]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute where it is: on a wrapper, on the team, or on the PettingZoo environment inside."""
+        for env in self._get_target_envs(indices):
+            set_inside(env, attr_name, value)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all environments; one whose episode ends is reset, and its last observation goes into its info."""

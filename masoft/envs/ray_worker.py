@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import warnings
 from collections import deque
 from typing import Any
 
@@ -13,6 +14,9 @@ from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 from masoft.envs.worker import Builder
 from masoft.envs.worker_process import Hosted
 from masoft.errors import MissingDependencyError, explain
+
+NOTICE_SECONDS = 30.0
+"""How long an environment waits for a CPU of the cluster before that is said."""
 
 
 class RayLauncher:
@@ -50,14 +54,38 @@ class ActorPipe:
     def __init__(self, ray: Any, actor: Any) -> None:
         self._ray, self._actor = ray, actor
         self._answers: deque[Any] = deque([actor.build.remote()])
+        self._has_started = False
 
     def send(self, message: tuple[str, Any]) -> None:
         """Ask; returns at once."""
         self._answers.append(self._actor.answer.remote(*message))
 
-    def poll(self, timeout: float) -> bool:
-        """Whether the next answer is there within so many seconds."""
+    def poll(self, timeout: float | None) -> bool:
+        """Whether the next answer is there within so many seconds; None waits as long as it takes.
+
+        The first answer needs a CPU of the cluster: where none comes free, that is said after `NOTICE_SECONDS`.
+        """
+        if not self._has_started and (timeout is None or timeout > NOTICE_SECONDS):
+            if self._wait(NOTICE_SECONDS):
+                return True
+            self._has_started = True  # said once
+            timeout = None if timeout is None else timeout - NOTICE_SECONDS
+            self._say_what_is_missing()
+        return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> bool:
         return bool(self._ray.wait([self._answers[0]], timeout=timeout)[0])
+
+    def _say_what_is_missing(self) -> None:
+        free, total = self._ray.available_resources().get("CPU", 0), self._ray.cluster_resources().get("CPU", 0)
+        if free < 1:
+            warnings.warn(
+                f"An environment waits for a CPU of Ray: each takes one, all {total:g} of the cluster are taken, and "
+                f"none came free in {NOTICE_SECONDS:g} s. Lower n_envs, close environments that are not used, add "
+                "machines, or start Ray with more: ray.init(num_cpus=...). It goes on waiting.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def recv(self) -> Any:
         """The next answer.
@@ -66,9 +94,14 @@ class ActorPipe:
             EOFError: the actor, or its machine, is gone.
         """
         try:
-            return self._ray.get(self._answers.popleft())
+            self.poll(None)
+            answer = self._ray.get(self._answers[0])
         except self._ray.exceptions.RayError as error:
+            self._answers.popleft()
             raise EOFError(str(error)) from error
+        self._answers.popleft()  # not before: Ctrl-C may come while it waits
+        self._has_started = True
+        return answer
 
     def close(self) -> None:
         """Give up what has not been answered."""

@@ -69,7 +69,7 @@ def vector_values(vec_env: VecEnv) -> dict[str, Any] | None:
     Returns:
         values for `restore_vector`, or None where an environment or a wrapper cannot give them.
     """
-    wrappers, base = _layers(vec_env)
+    wrappers, base = layers_of_vector(vec_env)
     if not all(isinstance(wrapper, VecNormalize | VecMonitor) for wrapper in wrappers):
         return None
     monitors = [
@@ -96,7 +96,7 @@ def restore_vector(vec_env: VecEnv, values: Mapping[str, Any]) -> bool:
     Returns:
         whether they now are where they were; False leaves them in need of a reset.
     """
-    wrappers, base = _layers(vec_env)
+    wrappers, base = layers_of_vector(vec_env)
     base.reset()  # wrappers inside want to have seen a reset; VecNormalize outside must not
     if "native" in values:
         if not offers_snapshot(base):
@@ -132,7 +132,7 @@ def same_values(one: Any, other: Any) -> bool:
     return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind == "f")
 
 
-def _layers(vec_env: VecEnv) -> tuple[list[VecEnvWrapper], VecEnv]:
+def layers_of_vector(vec_env: VecEnv) -> tuple[list[VecEnvWrapper], VecEnv]:
     """The wrappers from outside to inside, and what they wrap."""
     wrappers = []
     while isinstance(vec_env, VecEnvWrapper):

@@ -6,14 +6,16 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
+from multiprocessing.util import Finalize
 from typing import Any
 
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
+from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper, VecEnvIndices
 
+from masoft.envs.alike import check_alike
 from masoft.envs.worker import Builder, Launcher, Worker
 from masoft.envs.worker_process import serve
-from masoft.errors import EnvironmentFault
+from masoft.errors import ConfigurationError, MasoftError, explain
 
 
 def _context() -> BaseContext:
@@ -64,10 +66,15 @@ class TeamSubprocVecEnv(SubprocVecEnv):
     ) -> None:
         self.waiting, self.closed = False, False
         self.remotes: list[Worker] = []
+        # Before multiprocessing ends its daemons by a signal, which they ignore, and waits for them; also where the
+        # VecEnv is forgotten without being closed.
+        self._finalizer = Finalize(self, Worker.end, (self.remotes,), exitpriority=10)
         with self._closed_by_faults():
             for rank, builder in enumerate(builders):
                 self.remotes.append(Worker(launch, rank, builder, on_env_error, env_timeout))
             ready = [worker.await_ready() for worker in self.remotes]
+            check_alike([about.team for about in ready])
+        self.team = ready[0].team
         VecEnv.__init__(self, len(builders), ready[0].observation_space, ready[0].action_space)
 
     @property
@@ -75,14 +82,36 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         """How often each environment was started again."""
         return [worker.n_restarts for worker in self.remotes]
 
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> Any:
+        """Call a method of each environment: of a wrapper, of the team, or of the PettingZoo environment inside.
+
+        Raises:
+            EnvironmentFault: it raised, or there is no such method; the environments are there as before.
+            ConfigurationError: an argument cannot be sent to another process.
+        """
+        with _sendable(f"The arguments of {method_name!r}", (method_args, method_kwargs)):
+            return super().env_method(method_name, *method_args, indices=indices, **method_kwargs)
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute where it is: on a wrapper, on the team, or on the PettingZoo environment inside.
+
+        Raises:
+            ConfigurationError: the value cannot be sent to another process.
+        """
+        with _sendable(f"The value of {attr_name!r}", value):
+            super().set_attr(attr_name, value, indices)
+
     def step_wait(self) -> Any:
         """Collect what the workers answer."""
         with self._closed_by_faults():
             return super().step_wait()
 
     def reset(self) -> Any:
-        """Start an episode in each worker."""
+        """Start an episode in each worker; a step that was not collected is forgotten."""
         with self._closed_by_faults():
+            self.waiting = False
             return super().reset()
 
     def close(self) -> None:
@@ -90,15 +119,23 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         if self.closed:
             return
         self.closed, self.waiting = True, False
-        for worker in self.remotes:
-            worker.close()
-        for worker in self.remotes:
-            worker.join()
+        self._finalizer()
 
     @contextmanager
     def _closed_by_faults(self) -> Iterator[None]:
         try:
             yield
-        except EnvironmentFault:
+        except MasoftError:
             self.close()
             raise
+
+
+@contextmanager
+def _sendable(which: str, value: object) -> Iterator[None]:
+    try:
+        yield
+    except MasoftError:
+        raise
+    except Exception as error:  # what pickle raises depends on the class of what it cannot take
+        must = "such that pickle can send them to a worker process"
+        raise ConfigurationError(explain(which, must, value, f"It says: {error}.")) from error

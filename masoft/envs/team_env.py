@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,7 @@ from masoft.envs.answers import Roster, check_agents, check_reset, check_step
 from masoft.envs.inspection import Inspection, Parallel, agent_ids, choose_team_reward, inspect_env
 from masoft.envs.masks import MaskGatherer
 from masoft.envs.observations import Joint, ObservationGatherer
+from masoft.envs.reach import ReachesInside, moves_of
 from masoft.envs.rewards import RewardGatherer
 from masoft.envs.state import State, last_state
 from masoft.errors import EnvironmentFault, MasoftError, explain
@@ -26,7 +26,7 @@ _RUNNING = ("_live", "_mask", "_is_over", "_episode", "_elapsed")
 """What a TeamEnv itself knows of the running episode."""
 
 
-class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
+class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
     """One joint environment over a PettingZoo ``ParallelEnv``.
 
     The observation is a dict: one array per agent, then ``"state"`` where the environment has one, ``"action_mask"``
@@ -60,6 +60,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
 
     def __init__(self, env: Parallel, *, team_reward: str = "auto", state: State = "env", check: bool = False) -> None:
         self.parallel_env = env
+        self._moves = moves_of(env)
         self.team_reward, self.state_choice = choose_team_reward(env, team_reward), state
         self.inspection: Inspection = inspect_env(env, state)
         self.team: TeamSpec = self.inspection.team
@@ -101,6 +102,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
             EnvironmentFault: the environment breaks its contract.
         """
         super().reset(seed=seed)
+        self._moves.count += 1
         self._episode, self._elapsed, self._is_over, self._last = self._episode + 1, 0, True, None
         try:
             answer = self.parallel_env.reset(seed=seed, options=options)
@@ -138,6 +140,7 @@ class TeamEnv(gymnasium.Env[Joint, NDArray[Any]]):
         acted = self._live
         actions = self._splitter.split(action, acted, self._mask, self._where)
         self._elapsed += 1
+        self._moves.count += 1
         ids = self._ids
         answer = self._advance({ids[index]: chosen for index, chosen in zip(acted, actions, strict=True)})
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import gymnasium
@@ -68,6 +68,7 @@ class Worker:
         self.rank, self.n_restarts = rank, 0
         self._launch, self._builder, self._on_error, self._timeout = launch, builder, on_error, timeout
         self._message: tuple[str, Any] = ("build", None)
+        self._is_pending = False
         self._seed: int | None = None
         self._in_a_row = self._episode = self._elapsed = 0
         self._last: Any = None
@@ -87,6 +88,7 @@ class Worker:
 
     def send(self, message: tuple[str, Any]) -> None:
         """Ask for something; `recv` gives the answer, or says that there is none."""
+        self._drain()
         self._message = message
         if message[0] == "reset":
             self._seed = self._seed if message[1][0] is None else message[1][0]
@@ -124,22 +126,48 @@ class Worker:
             self._pipe.send(("close", None))
         self._pipe.close()
 
-    def join(self) -> None:
-        """Wait for the process to end after `close`, and kill it if it does not."""
-        self.process.join(CLOSE_SECONDS)
+    def join(self, until: float | None = None) -> None:
+        """Wait for the process to end after `close`, and kill it if it does not.
+
+        Args:
+            until: of the monotonic clock; None: `CLOSE_SECONDS` from now.
+        """
+        self.process.join(CLOSE_SECONDS if until is None else max(until - time.monotonic(), 0.0))
         if self.process.is_alive():
             self.process.kill()
             self.process.join(KILL_SECONDS)
         with contextlib.suppress(ValueError):  # not even a kill ended it
             self.process.close()
 
+    @staticmethod
+    def end(workers: Sequence[Worker]) -> None:
+        """Close all, and wait for all at once."""
+        for worker in workers:
+            worker.close()
+        until = time.monotonic() + CLOSE_SECONDS
+        for worker in workers:
+            worker.join(until)
+
     def _ask(self, message: tuple[str, Any]) -> None:
         self._deadline = self._from_now()
         with contextlib.suppress(OSError):  # the process is dead, as recv will find
             self._pipe.send(message)
+            self._is_pending = True
+
+    def _drain(self) -> None:
+        """Take in an answer that nobody fetched, since an error or Ctrl-C came between; else all later ones shift."""
+        if not self._is_pending:
+            return
+        self._deadline = self._from_now()
+        with contextlib.suppress(EnvironmentFault):  # it was the answer to what nobody asks any more
+            self._receive()
+        if self._is_pending:  # it has none; recv will find it dead
+            self.process.kill()
+            self._is_pending = False
 
     def _start(self) -> None:
         self._pipe, self.process = self._launch(self._builder)
+        self._is_pending = True
         self._deadline = self._from_now(BUILD_SECONDS)
 
     def _from_now(self, more: float = 0.0) -> float | None:
@@ -153,11 +181,15 @@ class Worker:
                     f"answering within {self._timeout} s", "no answer", "Raise env_timeout if it is slow."
                 )
             answer = self._pipe.recv()
+            self._is_pending = False
         except _BROKEN as error:
+            self._is_pending = False
             self.process.join(CLOSE_SECONDS)
             got = f"a worker process that ended with exit code {self.process.exitcode}"
             raise self._fault("alive", got, "A negative code is the signal that killed it.") from error
         if isinstance(answer, Failure):
+            if self._message[0] == "build" and answer.kind is not None:
+                raise answer.kind(answer.error.partition(": ")[2]) from WorkerTraceback(f"\n{answer.trace}")
             cure = "The traceback above is the worker's."
             raise self._fault("free of errors", answer.error, cure) from WorkerTraceback(f"\n{answer.trace}")
         return answer
@@ -209,7 +241,7 @@ class Worker:
     def _cut(self, observation: Any, reset_info: Any, reason: str) -> tuple[Any, ...]:
         """The broken episode as truncated where it was last seen, and the start of the next one."""
         info = {
-            "rewards": dict.fromkeys(self._about.agents, 0.0),
+            "rewards": dict.fromkeys(self._about.team.names, 0.0),
             "TimeLimit.truncated": True,
             "terminal_observation": self._last,
             "env_restart": reason,

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import signal
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any
 
 import gymnasium
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
 
+from masoft.envs.reach import get_inside, set_inside
+from masoft.envs.through import team_inside
+from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, SpaceError
+from masoft.spec import TeamSpec
+
+ORPHAN_SECONDS = 5.0
+"""What a process may take to end by itself once the learner is gone."""
 EPISODE = ("step", "reset")
 """Commands whose failure leaves an environment in an unknown state."""
 
@@ -25,13 +37,13 @@ class Ready:
     Args:
         observation_space, action_space: the joint ones.
         name: the environment's own name.
-        agents: names of the agents.
+        team: the team, as the outermost wrapper shows it.
     """
 
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     name: str
-    agents: tuple[str, ...]
+    team: TeamSpec
 
 
 @dataclass(frozen=True)
@@ -42,20 +54,25 @@ class Failure:
         error: class and message of what was raised.
         trace: where.
         is_last: whether the worker ends with it.
+        kind: the class, where it is one of masoft's that speak of what the caller asked for.
     """
 
     error: str
     trace: str
     is_last: bool
+    kind: type[MasoftError] | None = None
 
 
 def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWrapper) -> None:
     """Build an environment and do what the learner asks until it closes the pipe; runs in the worker process.
 
-    Ctrl-C in a terminal reaches every process; the learner decides what it means, so it is ignored here.
+    Ctrl-C in a terminal and a scheduler's SIGTERM reach every process; the learner decides what they mean, so they are
+    ignored here. The process ends with its pipe, and with the learner, also in the middle of a step.
     """
     parent_remote.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ignore)
+    threading.Thread(target=_end_with_learner, daemon=True).start()
     env: Any = None
     try:
         env, answer = _build(builder)
@@ -71,6 +88,19 @@ def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWra
         with contextlib.suppress(Exception):
             env.close()
         remote.close()
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN, it is not inherited by programs that a simulator starts and has to stop."""
+
+
+def _end_with_learner() -> None:
+    """End a process that is left alone; what it is in the middle of has a moment to finish."""
+    learner = multiprocessing.parent_process()
+    assert learner is not None
+    learner.join()
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
 
 
 class Hosted:
@@ -104,7 +134,9 @@ def _build(builder: CloudpickleWrapper) -> tuple[Any, Ready | Failure]:
     try:
         env = builder.var()
         name = str((env.metadata or {}).get("name", type(env.unwrapped).__name__))
-        return env, Ready(env.observation_space, env.action_space, name, env.unwrapped.team.names)
+        team = team_inside(env)
+        assert team is not None
+        return env, Ready(env.observation_space, env.action_space, name, team)
     except BaseException as error:
         return None, _failure(error)
 
@@ -129,7 +161,8 @@ def _send(remote: Connection, answer: Any) -> None:
 
 
 def _failure(error: BaseException, *, is_last: bool = True) -> Failure:
-    return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), is_last)
+    kind = type(error) if isinstance(error, ConfigurationError | SpaceError | MissingDependencyError) else None
+    return Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), is_last, kind)
 
 
 def _step(env: Any, action: Any) -> tuple[Any, ...]:
@@ -150,7 +183,7 @@ def _reset(env: Any, data: Any) -> Any:
 
 def _has_attr(env: Any, name: str) -> bool:
     try:
-        env.get_wrapper_attr(name)
+        get_inside(env, name)
     except AttributeError:
         return False
     return True
@@ -160,10 +193,10 @@ _COMMANDS: dict[str, Callable[[Any, Any], Any]] = {
     "step": _step,
     "reset": _reset,
     "render": lambda env, data: env.render(),
-    "env_method": lambda env, data: env.get_wrapper_attr(data[0])(*data[1], **data[2]),
-    "get_attr": lambda env, data: env.get_wrapper_attr(data),
+    "env_method": lambda env, data: get_inside(env, data[0])(*data[1], **data[2]),
+    "get_attr": get_inside,
     "has_attr": _has_attr,
-    "set_attr": lambda env, data: setattr(env, *data),
+    "set_attr": lambda env, data: set_inside(env, *data),
     "is_wrapped": is_wrapped,
 }
 """The messages of stable-baselines3's SubprocVecEnv."""

@@ -120,7 +120,6 @@ def test_an_entropy_without_closed_form_is_a_draw_with_the_right_mean() -> None:
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: FixedAction(torch.zeros(1, 1)).log_prob(torch.zeros(1, 1)), "one with a density. Got 'FixedAction'"),
         (lambda: Categoricals(torch.zeros(1, 2), (2,)).rsample(), "differentiable in its parameters"),
         (lambda: KLDrift()(PolicyChange(KINDS[-1], KINDS[-1])), "KL divergence in closed form. Got 'Beta'"),
     ],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from toy_teams import Toy
 from masoft import HAPPO, HASAC, make_vec
 from masoft.algorithms.checkpoint_callback import CheckpointCallback
 from masoft.envs.subproc import TeamSubprocVecEnv
-from masoft.errors import ConfigurationError, EnvironmentFault
+from masoft.errors import ConfigurationError, EnvironmentFault, SpaceError
 
 SMALL: dict[str, Any] = dict(seed=0, device="cpu", policy_kwargs={"net_arch": [8]})
 OFF_POLICY: dict[str, Any] = dict(learning_starts=8, batch_size=8, buffer_size=200, **SMALL)
@@ -266,3 +269,109 @@ def test_the_options_choose_processes() -> None:
         env = make_vec(Toy, 1, **options)
         assert isinstance(env, TeamSubprocVecEnv) and env.reset()["a"].shape == (1, 2)
         env.close()
+
+
+# ---------------------------------------------------------------- a scheduler decides
+
+
+@pytest.mark.parametrize("with_server", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_signal_to_the_whole_job_leaves_the_workers_at_work(with_server: bool, tmp_path: Path) -> None:
+    class ToAll(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 20:
+                processes = [worker.process for worker in self.model.env.remotes]
+                server = int(Path(f"/proc/{processes[0].pid}/stat").read_text().rpartition(")")[2].split()[1])
+                for number in (
+                    *(process.pid for process in processes),
+                    *([server] if with_server else ()),
+                    os.getpid(),
+                ):
+                    os.kill(number, signal.SIGTERM)
+                time.sleep(0.3)
+            return True
+
+    env = workers(Toy, 2)
+    callback = CheckpointCallback(tmp_path, every=100)
+    HASAC(env, **OFF_POLICY).learn(60, callback=[callback, ToAll()])
+    assert callback.stopped_by is signal.SIGTERM and HASAC.resume(tmp_path, device="cpu").num_timesteps == 20
+    assert play(env, 1)
+    numbers = [worker.process.pid for worker in env.remotes]
+    env.close()
+    assert gone(numbers, 3)
+    workers(Toy).close()  # with another server
+
+
+LEARNER = """
+import os, sys, time
+sys.path.insert(0, {folder!r})
+from toy_teams import Toy
+from masoft.envs import make_vec
+
+class Slow(Toy):
+    def step(self, actions):
+        time.sleep({seconds})
+        return super().step(actions)
+
+if __name__ == "__main__":
+    env = make_vec(Slow, 2, seed=0, backend="subproc")
+    print(*[worker.process.pid for worker in env.remotes], flush=True)
+    env.reset()
+    env.step_async([[0, 0, 0]] * 2)
+    {ending}
+"""
+
+
+def gone(numbers: list[int], seconds: float) -> bool:
+    """Whether processes end within so many seconds."""
+    end = time.monotonic() + seconds
+    while any(is_alive(number) for number in numbers) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not any(is_alive(number) for number in numbers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "seconds"),
+    [("os._exit(0)", 0), ("os.kill(os.getpid(), 9)", 60), ("pass", 0), ("pass", 60), ("del env", 60)],
+)
+def test_no_worker_outlives_its_learner(ending: str, seconds: int, tmp_path: Path) -> None:
+    """Killed, forgotten or not closed, between two steps or in the middle of a long one."""
+    script = tmp_path / "learner.py"
+    script.write_text(LEARNER.format(folder=str(Path(__file__).parent), ending=ending, seconds=seconds))
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as learner:
+        assert learner.stdout is not None
+        numbers = [int(number) for number in learner.stdout.readline().split()]
+        learner.wait(30)
+    assert len(numbers) == 2 and gone(numbers, 8)
+
+
+def test_a_forgotten_vector_leaves_no_process() -> None:
+    env = workers(Toy, 2)
+    numbers = [worker.process.pid for worker in env.remotes]
+    del env
+    gc.collect()
+    assert gone(numbers, 3)
+
+
+def test_programs_that_a_simulator_starts_can_be_stopped() -> None:
+    class Starter(Toy):
+        def start_and_stop(self) -> int:
+            with subprocess.Popen(["sleep", "60"]) as program:
+                program.terminate()
+                return program.wait(10)
+
+    env = workers(Starter)
+    assert env.env_method("start_and_stop") == [-signal.SIGTERM]
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [(lambda: Toy({"a": Toy}), "SpaceError"), (lambda: 3, "ConfigurationError")]
+)
+def test_what_is_no_team_is_refused_as_it_is_here(kind: Callable[[], Any], shown: str) -> None:
+    errors = []
+    for backend in ("dummy", "subproc"):
+        with pytest.raises((SpaceError, ConfigurationError)) as caught:
+            make_vec(kind, 1, backend=backend)
+        errors.append((type(caught.value).__name__, str(caught.value)))
+    assert errors[0] == errors[1] and errors[0][0] == shown

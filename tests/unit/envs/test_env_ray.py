@@ -16,7 +16,7 @@ import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
 import masoft
-from masoft.errors import EnvironmentFault, MissingDependencyError
+from masoft.errors import ConfigurationError, EnvironmentFault, MissingDependencyError
 
 SMALL: dict[str, Any] = dict(
     learning_starts=8, batch_size=8, buffer_size=200, seed=0, device="cpu", policy_kwargs={"net_arch": [8]}
@@ -115,3 +115,58 @@ def test_a_lost_worker_is_an_error_where_that_is_asked_for(ray: Any, tmp_path: P
         for _ in range(3):
             env.step(np.stack([env.action_space.sample()]))
     assert env.closed
+
+
+def levels() -> Callable[[], Any]:
+    """Makes a team with a level that a curriculum raises; sent to the actor by value."""
+
+    def make() -> Any:
+        from masoft.testing.games import IdentityTeam
+
+        class Levels(IdentityTeam):
+            level = 0
+
+            def set_level(self, level: int) -> int:
+                self.level = level
+                return level
+
+            def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+                self.options = options
+                return super().reset(seed, options)
+
+        return Levels(("box", "box"), episode_length=5)
+
+    return make
+
+
+@pytest.mark.slow
+def test_a_curriculum_reaches_the_actors_and_errors_leave_no_answer_behind(ray: Any) -> None:
+    env = masoft.make_vec(levels(), 2, seed=0, backend="ray")
+    env.set_options({"map": "a"})
+    env.reset()
+    assert env.get_attr("options") == [{"map": "a"}] * 2
+    assert env.env_method("set_level", 2) == [2, 2]
+    env.set_attr("level", 3, indices=1)
+    with pytest.raises(EnvironmentFault, match="Environment 0 .*'set_levle'.*set_level"):
+        env.env_method("set_levle", 2)
+    assert env.get_attr("level") == [2, 3]
+    env.close()
+
+
+@pytest.mark.slow
+def test_one_object_for_all_actors_is_refused(ray: Any) -> None:
+    team = levels()()
+    with pytest.raises(ConfigurationError, match="a new environment at every call"):
+        masoft.make_vec(lambda: team, 2, backend="ray")
+
+
+@pytest.mark.slow
+def test_more_environments_than_cpus_are_said_to_wait(ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = masoft.make_vec(levels(), 4, backend="ray")
+    monkeypatch.setattr("masoft.envs.ray_worker.NOTICE_SECONDS", 2.0)
+    monkeypatch.setattr("masoft.envs.worker.BUILD_SECONDS", 4.0)
+    message = "waits for a CPU of Ray: .* all 4 of the cluster are taken.* Lower n_envs"
+    with pytest.warns(UserWarning, match=message) as said, pytest.raises(EnvironmentFault, match="must be answering"):
+        masoft.make_vec(levels(), 1, backend="ray", env_timeout=1.0)
+    assert len([each for each in said if "waits for a CPU" in str(each.message)]) == 1
+    others.close()

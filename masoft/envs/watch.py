@@ -1,0 +1,104 @@
+"""Whether environments are where their learner left them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from masoft.envs.team_env import TeamEnv
+
+
+class Watch:
+    """Remembers where a learner's own steps left its environments, and tells when they are elsewhere.
+
+    Environments in this process are seen whoever moves them: through the VecEnv, another one, or the `TeamEnv`
+    itself. Those in processes of their own are seen where the VecEnv is asked.
+
+    Args:
+        vec_env: the learner's.
+    """
+
+    def __init__(self, vec_env: VecEnv) -> None:
+        self.vec_env = vec_env
+        base: Any = vec_env.unwrapped
+        self._base = base
+        teams = [env.unwrapped for env in getattr(base, "envs", ())]
+        self._moves = [team._moves for team in teams if isinstance(team, TeamEnv)]
+        self._left: Any = None
+        self._known: Any = None
+        self._is_forgiven = False
+
+    def _position(self) -> Any:
+        """Equal at two times only if nothing has moved in between."""
+        if self._moves:
+            return sum([moves.count for moves in self._moves])
+        base = self._base
+        if isinstance(base, SubprocVecEnv):  # a new object at every step and reset
+            return object() if base.waiting else base.reset_infos
+        return getattr(base, "n_moves", None)
+
+    def leave(self) -> None:
+        """The learner has stepped the environments."""
+        self._left = self._position()
+
+    def settle(self) -> None:
+        """The learner has taken note of its last step."""
+        self._known = self._left
+
+    def meet(self) -> None:
+        """The learner knows the environments as they are, just reset or restored."""
+        self._left = self._known = self._position()
+        self._is_forgiven = False
+
+    def forgive(self) -> None:
+        """The learner itself gives the environments away."""
+        self._is_forgiven = True
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the learner has not met the environments yet."""
+        return self._known is None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the environments are not where the learner last saw them."""
+        return not (self.is_new or _same(self._position(), self._known))
+
+    @property
+    def was_moved(self) -> bool:
+        """Whether somebody else has moved them, who was not asked to."""
+        return not (self.is_new or self._is_forgiven or _same(self._position(), self._left))
+
+
+class Watched(VecEnvWrapper):
+    """The learner's environments as stable-baselines3's loop gets them: its steps are told to the watch.
+
+    Args:
+        watch: that of the environments.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch.vec_env)
+        self.watch = watch
+
+    def step(self, actions: Any) -> VecEnvStepReturn:
+        """Step, and remember where that left the environments."""
+        answer = self.venv.step(actions)
+        self.watch.leave()
+        return answer
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Collect a step that was started."""
+        answer = self.venv.step_wait()
+        self.watch.leave()
+        return answer
+
+    def reset(self) -> VecEnvObs:
+        """Start episodes."""
+        return self.venv.reset()
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is int and one == other)

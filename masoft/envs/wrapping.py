@@ -1,0 +1,147 @@
+"""stable-baselines3's VecNormalize and VecFrameStack around teams: masks and active flags are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
+
+from masoft.errors import ConfigurationError, explain
+from masoft.spec import STATE, TeamSpec
+from masoft.validation import Integer
+
+
+def norm_obs_keys(team: TeamSpec) -> list[str]:
+    """What VecNormalize can scale: the state and the agents' observations, but for pictures, which networks scale."""
+    names = [agent.name for agent in team.agents if not agent.observes_bytes]
+    return [*names, STATE] if team.state_size else names
+
+
+class TeamFrameStack(VecFrameStack):
+    """stable-baselines3's `VecFrameStack` of what agents see; the state, masks and active flags stay the newest.
+
+    Args:
+        venv: environments of teams.
+        n_stack: frames, the newest last; an episode starts with zeros before its first one.
+        channels_order: ``"first"``, ``"last"``, or by agent, as in stable-baselines3; None: found out.
+    """
+
+    def __init__(self, venv: VecEnv, n_stack: int, channels_order: str | Mapping[str, str] | None = None) -> None:
+        from masoft.envs.vector import team_of
+
+        if not Integer(1).accepts(n_stack):
+            raise ConfigurationError(explain("frame_stack", "a number of frames, 1 or more", n_stack))
+        self.n_stack, self.channels_order = n_stack, channels_order
+        self._names = team_of(venv).names
+        assert isinstance(venv.observation_space, spaces.Dict)
+        inside = venv.observation_space.spaces
+        own = spaces.Dict({name: inside[name] for name in self._names})
+        self.stacked_obs: Any = StackedObservations(venv.num_envs, n_stack, own, channels_order)
+        stacked = self.stacked_obs.stacked_observation_space
+        assert isinstance(stacked, spaces.Dict)
+        VecEnvWrapper.__init__(self, venv, spaces.Dict({**inside, **stacked.spaces}))
+
+    def reset(self) -> dict[str, np.ndarray]:
+        """Start episodes."""
+        seen: Any = self.venv.reset()
+        return {**seen, **_copied(self.stacked_obs.reset({name: seen[name] for name in self._names}))}
+
+    def step_wait(self) -> Any:
+        """Step, and put what agents see behind what they have seen."""
+        seen, rewards, dones, infos = self.venv.step_wait()
+        assert isinstance(seen, dict)
+        own = {name: seen[name] for name in self._names}
+        stacked, infos = self.stacked_obs.update(own, dones, infos)
+        return {**seen, **_copied(stacked)}, rewards, dones, infos
+
+
+def _copied(observations: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    # stable-baselines3 hands out its own arrays and writes to them at the next reset.
+    return {name: values.copy() for name, values in observations.items()}
+
+
+def wrapped(
+    vec_env: VecEnv, normalize: bool | Mapping[str, Any], frame_stack: int | Mapping[str, Any] | None
+) -> VecEnv:
+    """Environments inside the wrappers that were asked for, the normalising one outside.
+
+    Args:
+        vec_env: environments of teams.
+        normalize: whether to; or arguments of VecNormalize.
+        frame_stack: number of frames, or arguments of VecFrameStack; None stacks none.
+
+    Raises:
+        ConfigurationError: an argument that the wrapper does not have.
+    """
+    from masoft.envs.vector import team_of
+
+    if frame_stack is not None:
+        stack = dict(frame_stack) if isinstance(frame_stack, Mapping) else {"n_stack": frame_stack}
+        vec_env = _build("frame_stack", TeamFrameStack, vec_env, stack)
+    if normalize or isinstance(normalize, Mapping):
+        settings = dict(normalize) if isinstance(normalize, Mapping) else {}
+        vec_env = _build(
+            "normalize", VecNormalize, vec_env, {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **settings}
+        )
+    return vec_env
+
+
+def _build(which: str, wrapper: type[VecEnvWrapper], vec_env: VecEnv, settings: dict[str, Any]) -> VecEnv:
+    try:
+        return wrapper(vec_env, **settings)
+    except (TypeError, ValueError, KeyError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        must = f"arguments of {wrapper.__name__}"
+        raise ConfigurationError(explain(which, must, settings, f"It says: {error}")) from error
+
+
+def wrapped_alike(vec_env: VecEnv, trained: VecEnv | None) -> VecEnv:
+    """Environments seen as others are: frames stacked as there, and normalised with the statistics from there.
+
+    Args:
+        vec_env: with wrappers of its own, which are then left as they are, or without.
+        trained: the others; None: nothing is known of them.
+    """
+    if trained is None or vec_env is trained:
+        return vec_env
+    stack, normalizer = _layer(trained, TeamFrameStack), unwrap_vec_normalize(trained)
+    if stack is not None and _layer(vec_env, VecFrameStack) is None:
+        vec_env = TeamFrameStack(vec_env, stack.n_stack, stack.channels_order)
+    if normalizer is not None and unwrap_vec_normalize(vec_env) is None:
+        names = ("norm_obs", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
+        settings = {name: getattr(normalizer, name) for name in names}
+        copy = VecNormalize(vec_env, training=False, norm_reward=False, **settings)
+        if normalizer.norm_obs:
+            copy.obs_rms = normalizer.obs_rms
+        return copy
+    return vec_env
+
+
+@contextmanager
+def statistics_at_rest(vec_env: VecEnv) -> Iterator[None]:
+    """Play without moving a VecNormalize's statistics, for rewards as the environments give them."""
+    wrapper = unwrap_vec_normalize(vec_env)
+    if wrapper is None:
+        yield
+        return
+    before = wrapper.training, wrapper.norm_reward
+    wrapper.training = wrapper.norm_reward = False
+    try:
+        yield
+    finally:
+        wrapper.training, wrapper.norm_reward = before
+
+
+def _layer(vec_env: VecEnv, kind: type[VecEnvWrapper]) -> Any:
+    """The outermost wrapper of a kind, or None."""
+    while isinstance(vec_env, VecEnvWrapper):
+        if isinstance(vec_env, kind):
+            return vec_env
+        vec_env = vec_env.venv
+    return None
