@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 
 import masoft
+from masoft.algorithms.finite import check_finite
 from masoft.algorithms.parts import StatePart, with_own_settings
 from masoft.algorithms.settings import check_changes, set_aside
 from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
@@ -25,7 +26,7 @@ SUFFIX = ".zip"
 WEIGHTS = "weights"
 PACKAGES = ("masoft.algorithms", "masoft.mirror", "masoft.policies", "masoft.networks")
 """Where the classes that a model file may name are defined, besides torch.nn and torch.optim."""
-OF_THE_MACHINE = ("env", "device")
+OF_THE_MACHINE = ("env", "device", "tensorboard_log")
 """Constructor arguments that a file does not keep: they belong to the machine, not to the model."""
 
 M = TypeVar("M")
@@ -33,6 +34,7 @@ M = TypeVar("M")
 
 def save_model(model: Any, target: Source) -> None:
     """Write a model's settings and everything that it has learned."""
+    check_finite(model, "a model to be saved")
     encoder = Encoder()
     manifest = describe(model, "model", encoder)
     manifest["state"] = encode_parts(model.state_parts(), encoder)
@@ -58,6 +60,7 @@ def load_model(
     form = archive.manifest["format"]
     load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form, void)  # type: ignore[attr-defined]
     model.renew(void)  # type: ignore[attr-defined]
+    check_finite(model, "the file", error=ModelFileError)
     if env is not None:
         model.set_env(env)  # type: ignore[attr-defined]
         seed = model.get_params()["seed"]  # type: ignore[attr-defined]
@@ -104,6 +107,7 @@ def build(
     stored = manifest.get("parameters")
     if not isinstance(stored, dict):
         raise ModelFileError(explain("The parameters in the model file", "a dict", stored))
+    stored = {name: value for name, value in stored.items() if name not in OF_THE_MACHINE}
     kept = {k: decoder.decode(v, f"parameters.{k}") for k, v in stored.items() if k not in changes}
     before = {**kept, **_replaced(stored, decoder, changes)}
     check_changes(found, before, changes, is_resumed)

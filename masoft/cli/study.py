@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from masoft.cli.output import show_json, show_table
-from masoft.cli.train import termination_as_interrupt
+from masoft.cli.stopping import termination_as_interrupt
 from masoft.cli.values import Count
 
 

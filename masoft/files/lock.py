@@ -123,8 +123,10 @@ class FolderLock:
         token = owner._lease.token
         try:
             is_own = token is not None and f"token={token}".encode() in read_limited(self.path, 4096).splitlines()
-        except OSError:
+        except FileNotFoundError:
             is_own = False
+        except OSError:  # a disk that does not answer now is no reason to give the run up
+            return
         if not is_own:
             now = self.holder()
             got = "a folder that is gone" if now is None else f"one that {now} has taken over"

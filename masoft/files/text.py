@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from masoft.errors import ConfigurationError, explain
+from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files.atomic import replace_file
 
 MAX_JSON_BYTES = 16 * 2**20
@@ -85,3 +88,43 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         pass
     names, body = (rows[0], rows[1:]) if rows else ([], [])
     return names, [dict(zip(names, row, strict=True)) for row in body if len(row) == len(names)]
+
+
+def number(text: str | None) -> float | None:
+    """A finite number in a table; None where there is none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "dict": (dict,), "None": (type(None),),
+}  # fmt: skip
+
+
+def check_record(kind: type, values: Mapping[str, Any], path: Path) -> None:
+    """See that a file's values are those of a record: known fields, none missing, each of its plain type.
+
+    Args:
+        kind: a dataclass whose annotations are ``str``, ``int``, ``float``, ``bool``, ``dict[...]`` or unions of these.
+        values: by field.
+        path: of the file, for the message.
+
+    Raises:
+        ConfigurationError: names the field.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in values:
+        if name not in fields:
+            raise ConfigurationError(explain(f"{path}: the field", "known", name, nearest(name, fields)))
+    for name, field in fields.items():
+        if name not in values:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise ConfigurationError(explain(f"{path}", f"one with the field {name!r}", sorted(values)))
+            continue
+        allowed = [kind.strip() for kind in str(field.type).split("[")[0].split("|")]
+        types = tuple(each for kind in allowed for each in _KINDS[kind])
+        if not isinstance(values[name], types) or (isinstance(values[name], bool) and bool not in types):
+            raise ConfigurationError(explain(f"{path}: {name}", f"of the type {field.type}", values[name]))
