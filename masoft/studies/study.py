@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +13,7 @@ from typing import Any
 
 import masoft
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.files import folder_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -108,8 +108,8 @@ class Run:
     def key(self) -> str:
         """Name of the run's folder: readable, and different whenever a setting is."""
         digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=repr).encode()).hexdigest()
-        readable = re.sub(r"[^\w.-]+", "-", f"{self.variant.label or self.variant.algorithm}-{self.task.name}")
-        return f"{readable[:80]}-s{self.seed}-{digest[:10]}"
+        readable = folder_name(f"{self.variant.label or self.variant.algorithm}-{self.task.name}")
+        return f"{readable}-s{self.seed}-{digest[:10]}"
 
 
 @dataclass(frozen=True)
