@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 
 import masoft
-from masoft.algorithms.finite import check_finite
+from masoft.files.finite import check_finite
 from masoft.algorithms.parts import StatePart, with_own_settings
 from masoft.algorithms.settings import check_changes, set_aside
 from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
