@@ -18,7 +18,7 @@ from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
 from masoft.files.archive import Source
-from masoft.files.limit import AllocationLimit
+from masoft.files.limit import AllocationLimit, check_sizes
 from masoft.files.team import team_from_values, team_to_values
 from masoft.files.trust import path_of
 
@@ -107,6 +107,8 @@ def build(
     stored = manifest.get("parameters")
     if not isinstance(stored, dict):
         raise ModelFileError(explain("The parameters in the model file", "a dict", stored))
+    n_tensors = sum(len(member) for member in archive.members.values())
+    check_sizes(n_tensors, stored)
     stored = {name: value for name, value in stored.items() if name not in OF_THE_MACHINE}
     kept = {k: decoder.decode(v, f"parameters.{k}") for k, v in stored.items() if k not in changes}
     before = {**kept, **_replaced(stored, decoder, changes)}
@@ -118,7 +120,7 @@ def build(
     n_stored = sum(tensor.numel() for member in archive.members.values() for tensor in member.values())
     try:
         model = found(**{**kept, "device": device, **changes})
-        with AllocationLimit(n_stored):
+        with AllocationLimit(n_stored, n_tensors):
             model.build_for(team)
     except MasoftError as error:
         raise ModelFileError(f"The model in the file cannot be built: {error}") from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 
 from masoft.errors import ConfigurationError, explain
+from masoft.files.text import number, read_table
 from masoft.studies.style import COLOURS, DASHES, new_figure, tidy
 
 LOG = "progress.csv"
@@ -37,14 +36,15 @@ def read_traces(folder: str | Path) -> dict[str, Lines]:
         cure = "Give the folder of a run of `masoft train` or `masoft study`."
         raise ConfigurationError(explain("The folder of a run", f"one with {LOG} in it", str(folder), cure))
     found: dict[str, Lines] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for column, text in row.items():
-                kind, name, agent = [*column.split("/", 2), ""][:3]
-                if kind == "train" and name in PANELS and text and math.isfinite(float(text)):
-                    steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
-                    steps.append(int(float(row[STEPS])))
-                    values.append(float(text))
+    for row in read_table(path)[1]:
+        step = number(row.get(STEPS))
+        for column, text in row.items():
+            kind, name, agent = [*column.split("/", 2), ""][:3]
+            value = number(text)
+            if kind == "train" and name in PANELS and value is not None and step is not None:
+                steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
+                steps.append(int(step))
+                values.append(value)
     # The log puts columns in any order; an agent keeps its colour from panel to panel.
     return {name: dict(sorted(found[name].items())) for name in PANELS if name in found}
 
