@@ -9,11 +9,11 @@ import click
 
 from masoft.cli.output import show_json, show_table
 from masoft.cli.stopping import STOPPED, termination_as_interrupt
-from masoft.cli.values import Count
+from masoft.cli.values import Count, ValueType
 from masoft.files import folder_name, shown
 
 
-class Share(click.ParamType):
+class Share(ValueType):
     """``i/n`` as a pair."""
 
     name = "i/n"
@@ -44,7 +44,6 @@ def command(
     The exit status is 1 where a run failed, and 75 where a signal has ended the study: type it again.
     """
     from masoft.studies import StudyStopped, read_results, read_study, run, write_report, write_results
-
     from masoft.studies.folder import FAILED, failure
 
     folder = out or Path("runs") / folder_name(file.stem)
@@ -60,7 +59,9 @@ def command(
                 **where,
             )
     except StudyStopped as stop:
-        click.echo(f"Stopped by {stop.number.name}. Every run has left a checkpoint; the same command goes on.", err=True)
+        click.echo(
+            f"Stopped by {stop.number.name}. Every run has left a checkpoint; the same command goes on.", err=True
+        )
         raise click.exceptions.Exit(STOPPED) from None
     results = read_results(folder)
     tables = write_results(results, folder)

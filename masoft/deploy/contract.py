@@ -23,7 +23,20 @@ CONTRACT = "team.json"
 MAX_ENTRIES = 2**22
 """Most entries that all spaces of a contract may have together: 64 pictures of 256 x 256."""
 MAX_DIMENSIONS = 8
-DTYPES = ("float32", "float64", "float16", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "bool")
+DTYPES = (
+    "float32",
+    "float64",
+    "float16",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+)
 OBSERVATION, MASK, MEMORY, ACTION, NEXT_MEMORY = "observation", "action_mask", "memory", "action", "next_memory"
 """Names of the inputs and outputs of each ONNX file."""
 

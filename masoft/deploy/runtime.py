@@ -11,8 +11,8 @@ import numpy as np
 
 from masoft.deploy.contract import ACTION, MASK, MEMORY, NEXT_MEMORY, OBSERVATION, Contract, read_contract
 from masoft.errors import ConfigurationError, MissingDependencyError, ModelFileError, explain, nearest
-from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
 from masoft.files.text import read_limited
+from masoft.policies.observations import agent_observations, is_team_observation, split_by_agent
 from masoft.spec import ACTION_MASK, AgentSpec, TeamSpec
 
 MAX_ACTOR_BYTES = 2**31 - 1
@@ -205,7 +205,9 @@ def _compare(path: Path, what: str, found: Sequence[Any], expected: Mapping[str,
     """
     names = {port.name: port for port in found}
     if set(names) != set(expected):
-        raise ModelFileError(explain(f"The {what} of {path}", f"those of its contract, {sorted(expected)}", sorted(names)))
+        raise ModelFileError(
+            explain(f"The {what} of {path}", f"those of its contract, {sorted(expected)}", sorted(names))
+        )
     for name, (dtype, shape) in expected.items():
         port, kind = names[name], _KINDS.get(dtype, dtype)
         sizes = port.shape or []

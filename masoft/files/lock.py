@@ -1,8 +1,8 @@
 """One process at a time in a folder, over processes and machines that share a disk.
 
 A lock is a small file that names its host and process and is touched every few seconds. It counts as left behind when
-its process is gone (seen at once on the same machine) or when nobody has touched it for `LEASE_SECONDS`, measured by the
-one who waits, so that clocks that differ or jump do not matter. `filelock` does the work.
+its process is gone (seen at once on the same machine) or when nobody has touched it for `LEASE_SECONDS`, measured by
+the one who waits, so that clocks that differ or jump do not matter. `filelock` does the work.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -82,10 +83,8 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     text = read_limited(path, MAX_TABLE_BYTES).decode(errors="replace")
     reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1].replace("\0", ""), newline=""))
     rows: list[list[str]] = []
-    try:
+    with contextlib.suppress(csv.Error):  # a field without an end: what was read before is whole
         rows.extend(reader)
-    except csv.Error:  # a field without an end: what was read before is whole
-        pass
     names, body = (rows[0], rows[1:]) if rows else ([], [])
     return names, [dict(zip(names, row, strict=True)) for row in body if len(row) == len(names)]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import masoft
 from masoft.files import read_json, shown, write_text
-from masoft.studies.results import Scores, final_scores, read_results, sample_efficiency, time_to_threshold
 from masoft.studies.folder import DONE, FAILED, failure, is_finished, read_index
+from masoft.studies.results import Scores, final_scores, read_results, sample_efficiency, time_to_threshold
 from masoft.studies.statistics import iqm, probability_of_improvement
 
 if TYPE_CHECKING:

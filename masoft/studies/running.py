@@ -1,4 +1,4 @@
-"""Running a study on workers here or elsewhere: finished runs are kept, failures stay apart, signals end it in order."""
+"""Running a study here or elsewhere: finished runs are kept, failures stay apart, signals end it in good order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from masoft.studies.folder import (
     INDEX,
     MODEL,
     SETTINGS,
-    WORK,
     is_finished,
     is_pending,
     read_index,
@@ -67,8 +66,8 @@ def run(
     """Do what a study asks for and the folder does not hold yet.
 
     A study that was interrupted goes on when it is run again: finished runs stay, others go on from their last
-    checkpoint. One that has grown (seeds, algorithms, environments) does only what is new. Several processes may work on
-    one folder: each run is locked by the one that does it, and this function waits for runs that others do.
+    checkpoint. One that has grown (seeds, algorithms, environments) does only what is new. Several processes may work
+    on one folder: each run is locked by the one that does it, and this function waits for runs that others do.
 
     In the main thread, Ctrl-C, SIGTERM and SIGUSR1 let every run leave a checkpoint; a second signal ends at once.
 

@@ -180,9 +180,7 @@ class Study:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(explain(f"{name} of the study", "an integer >= 1", value))
-        for seed in self.seeds:
-            if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-                raise ConfigurationError(explain("A seed of the study", "an integer >= 0", seed))
+        _check_seeds(self.seeds)
         for variant in self.variants:
             if variant.algorithm not in masoft.ALGORITHMS:
                 cure = nearest(variant.algorithm, masoft.ALGORITHMS)
@@ -239,6 +237,12 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
+def _check_seeds(seeds: Iterable[Any]) -> None:
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ConfigurationError(explain("A seed of the study", "an integer >= 0", seed))
+
+
 def _check_texts(record: Any, names: Iterable[str]) -> None:
     for name in names:
         if not isinstance(getattr(record, name), str):
@@ -248,7 +252,9 @@ def _check_texts(record: Any, names: Iterable[str]) -> None:
 def _check_mappings(record: Any, names: Iterable[str]) -> None:
     for name in names:
         if not isinstance(getattr(record, name), Mapping):
-            raise ConfigurationError(explain(f"{name} in the study", "a table of names and values", getattr(record, name)))
+            raise ConfigurationError(
+                explain(f"{name} in the study", "a table of names and values", getattr(record, name))
+            )
 
 
 def _record(kind: Any, values: Any, where: str) -> Any:

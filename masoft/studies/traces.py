@@ -6,7 +6,7 @@ from pathlib import Path
 
 from masoft.errors import ConfigurationError, explain
 from masoft.files.text import number, read_table
-from masoft.studies.style import COLOURS, DASHES, new_figure, tidy
+from masoft.studies.style import COLOURS, DASHES, new_figure, save_picture, tidy
 
 LOG = "progress.csv"
 STEPS = "time/total_timesteps"
@@ -67,8 +67,8 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
     figure = new_figure(3.6 * width, 2.6 * height)
     panels = figure.subplots(height, width, squeeze=False, sharex=True).reshape(-1)
     for panel, (name, lines) in zip(panels, traces.items(), strict=False):
-        for number, (agent, (steps, values)) in enumerate(lines.items()):
-            style = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+        for i, (agent, (steps, values)) in enumerate(lines.items()):
+            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
             panel.plot(steps, values, label=agent or None, **style)
         panel.set(title=PANELS[name], xlabel="environment steps")
         if any(lines):
@@ -76,5 +76,5 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
         tidy(panel)
     for panel in panels[len(traces) :]:
         panel.set_visible(False)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)

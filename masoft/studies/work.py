@@ -164,7 +164,7 @@ def _attempt(run: Run, order: Order, lock: FolderLock) -> Outcome:
 
 
 def _adopt(run: Run, order: Order, part: Path) -> float:
-    """Make the private folder, of what an earlier attempt has left where that holds checkpoints; seconds spent there."""
+    """Make the private folder, of what an earlier attempt left where that has checkpoints; seconds spent there."""
     left = [each for each in order.work.glob(f"{run.key}.part-*") if CheckpointFolder(each).checkpoints()]
     if not left:
         part.mkdir()
