@@ -14,4 +14,6 @@ wait "$child" || status=$?
 while kill -0 "$child" 2>/dev/null; do
     wait "$child" && status=0 || status=$?
 done
+# Killed by the signal before it had begun to listen: nothing was lost, and nothing has to be saved.
+case "$status" in 138 | 143) status=75 ;; esac
 exit "$status"

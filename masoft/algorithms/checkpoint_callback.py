@@ -17,6 +17,8 @@ from masoft.algorithms.checkpoint import check_own, locked
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 """What ends learning in good order; schedulers send the third one as a warning where they are asked to."""
+REPEAT_SECONDS = 2.0
+"""A scheduler signals the whole job, and a script in it passes that on: within this time both are one signal."""
 
 
 class CheckpointCallback(BaseCallback):
@@ -125,6 +127,9 @@ class CheckpointCallback(BaseCallback):
         if self.stopped_by is None and getattr(self.model, "is_learning", True):
             self.stopped_by = signal.Signals(number)
             self.request_stop()
+            return
+        is_repeat = self._asked_at is not None and time.monotonic() - self._asked_at < REPEAT_SECONDS
+        if number != signal.SIGINT and is_repeat:
             return
         self._listen_no_more()
         signal.raise_signal(number)

@@ -6,12 +6,14 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from masoft.algorithms.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.errors import ConfigurationError, explain
 from masoft.files.names import shown
 from masoft.files.text import write_json, write_text
@@ -35,8 +37,6 @@ __all__ = [
     "CURVE", "DONE", "FAILED", "INDEX", "MODEL", "SETTINGS",
     "StudyStopped", "is_pending", "part", "read_index", "run", "write_index",
 ]  # fmt: skip
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 class StudyStopped(KeyboardInterrupt):
@@ -137,12 +137,15 @@ class _Lead:
         self.order = order
         self.stopped_by: int | None = None
         self.problem: str | None = None
+        self._asked_at = 0.0
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Let the runs end in order; a second signal ends at once."""
         if self.stopped_by is not None:
+            if number != signal.SIGINT and time.monotonic() - self._asked_at < REPEAT_SECONDS:
+                return
             raise KeyboardInterrupt
-        self.stopped_by = number
+        self.stopped_by, self._asked_at = number, time.monotonic()
         self.tell()
 
     def is_stopped(self) -> bool:

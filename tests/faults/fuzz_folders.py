@@ -1,8 +1,8 @@
 """Reads mutated contracts, ONNX files, run folders, studies and presets.
 
-``python tests/faults/fuzz_folders.py [N] [SEED] [KIND]``: N mutants of each kind, a half with damaged bytes, a half with
-changed values. Everything but a `MasoftError`, an `OSError` of the system's own, or a clean read is a failure, and so is
-a file made outside the mutant's own folder, or memory that grows by more than 300 MB over the files' honest size.
+``python tests/faults/fuzz_folders.py [N] [SEED] [KIND]``: N mutants of each kind, half of them with damaged bytes, half
+with changed values. Everything but a `MasoftError`, an `OSError` of the system's own, or a clean read is a failure, and
+so is a file made outside the mutant's own folder, or memory that grows by over 300 MB beside the files' honest size.
 """
 
 from __future__ import annotations
