@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ def termination_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def requeue_option() -> click.Option:
+    """The flag of a command that may be typed again and again."""
+    return click.Option(
+        ["--resume-or-start"],
+        is_flag=True,
+        help="Go on with the run that --out holds, or start it: the same command for every requeue.",
+    )
 
 
 @contextmanager
@@ -80,7 +90,5 @@ def can_resume(folder: Path, settings: RunSettings) -> bool:
 
 def _plain(settings: RunSettings) -> dict[str, Any]:
     """Settings as they look in ``run.json``."""
-    import json
-
     values = json.loads(json.dumps(asdict(settings), default=repr))
     return {name: value for name, value in values.items() if name not in OF_THE_PROGRAM}

@@ -14,7 +14,7 @@ import masoft
 from masoft.cli.flags import flags_of, given
 from masoft.cli.output import show_json
 from masoft.cli.run_folder import MODEL, RunSettings, draw_curve, new_folder
-from masoft.cli.stopping import PATIENCE, STOPPED, can_resume, run_folder, termination_as_interrupt
+from masoft.cli.stopping import PATIENCE, STOPPED, can_resume, requeue_option, run_folder, termination_as_interrupt
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files import folder_name
@@ -85,10 +85,7 @@ def algorithm_command(name: str) -> click.Command:
         click.Option(["--seed"], type=Count(), default=None, help="Same seed, same run.  [default: a new one]"),
         click.Option(["--out"], default=None, help="Folder of the run.  [default: runs/ALGORITHM-ENV-sSEED]"),
         click.Option(["--overwrite"], is_flag=True, help="Write over the run that --out holds."),
-        click.Option(
-            ["--resume-or-start"], is_flag=True,
-            help="Go on with the run that --out holds, or start it: the same command for every requeue.",
-        ),
+        requeue_option(),
         click.Option(
             ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT]",
             help="Start from the published settings of this environment; flags given beside it win.",

@@ -39,7 +39,7 @@ def read_traces(folder: str | Path) -> dict[str, Lines]:
     for row in read_table(path)[1]:
         step = number(row.get(STEPS))
         for column, text in row.items():
-            kind, name, agent = [*column.split("/", 2), ""][:3]
+            kind, name, agent = [*column.split("/", 2), "", ""][:3]
             value = number(text)
             if kind == "train" and name in PANELS and value is not None and step is not None:
                 steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
