@@ -80,7 +80,7 @@ def test_a_folder_at_work_is_refused(tmp_path: Path, capsys: Capture, monkeypatc
 
 def test_a_folder_that_goes_ends_the_run_with_one_line(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start(*RUN, "--total-timesteps", 100_000, "--out", out)
+    process = start(*RUN, "--total-timesteps", 8_000, "--out", out)
     until_it_learns(out, process)
     out.rename(tmp_path / "elsewhere")
     printed, _ = process.communicate(timeout=120)
