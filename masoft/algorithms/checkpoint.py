@@ -60,7 +60,8 @@ def locked(run: Path) -> Iterator[FolderLock]:
     Raises:
         FolderBusyError: another process works in it.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    if not FolderLock.is_own(run / NAME):
+        run.mkdir(parents=True, exist_ok=True)
     with FolderLock(run / NAME, f"The folder {str(run)!r}", is_shared=True) as lock:
         if lock.taken_over is not None:
             warnings.warn(f"{run}: took over from {lock.taken_over}, which is gone.", UserWarning, stacklevel=4)

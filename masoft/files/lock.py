@@ -100,6 +100,11 @@ class FolderLock:
             self._lease.release()
             self._lease = None
 
+    @staticmethod
+    def is_own(path: Path) -> bool:
+        """Whether this process has the lock of that file."""
+        return os.path.abspath(path) in _held
+
     def holder(self) -> Holder | None:
         """Who has the lock, alive or not; None: nobody."""
         try:
