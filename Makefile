@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
 
-.PHONY: demo test slow check format lint types layers fast docs bench clean
+.PHONY: demo test slow cluster check format lint types layers fast docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train two small teams, save, reload, evaluate, draw     make test    every test but the slow"
 	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speeds"
-	@echo "make slow    learning tests, a quarter of an hour"
+	@echo "make slow    learning tests, a quarter of an hour      make cluster  dask, two nodes of Ray, lost workers"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
 
 $(BIN)/python:
@@ -38,6 +38,10 @@ test: .venv/full.stamp
 
 slow: .venv/full.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+cluster: .venv/full.stamp
+	$(PIP) -e ".[ray]"
+	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py
 
 check: lint types layers fast docs
 

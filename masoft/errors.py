@@ -34,6 +34,10 @@ class ModelFileError(MasoftError, ValueError):
     """A file that is no masoft model, or is damaged, or asks for code that is not trusted."""
 
 
+class FolderBusyError(ConfigurationError):
+    """A folder that another process works in, or has taken over."""
+
+
 class MissingDependencyError(MasoftError, ImportError):
     """An optional package is absent; the message has the exact command that installs it."""
 

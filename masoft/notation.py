@@ -13,6 +13,8 @@ from typing import Any
 
 from masoft.errors import ConfigurationError, explain, nearest
 
+LONGEST = 1_000
+"""Characters of a part; deeper nests than that allows are no part but an attempt on the parser."""
 _LOOKS_LIKE_PART = re.compile(r"^[\w\s.*+&(]*\b[A-Z]\w*\(")
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -41,9 +43,11 @@ def parse_part(text: str, known: Mapping[str, Callable[..., Any]]) -> Any:
         >>> parse_part("complex(1, imag=2) * 2", {"complex": complex})
         (2+4j)
     """
+    if len(text) > LONGEST:
+        raise _refuse(text)
     try:
         tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _refuse(text) from None
     return _build(tree.body, text, known)
 
@@ -52,10 +56,16 @@ def _build(node: ast.expr, text: str, known: Mapping[str, Callable[..., Any]]) -
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _call(node, node.func.id, text, known)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](_build(node.left, text, known), _build(node.right, text, known))
+        left, right = _build(node.left, text, known), _build(node.right, text, known)
+        if any(isinstance(each, str | bytes | list | tuple | dict | set) for each in (left, right)):
+            raise _refuse(text)  # "x" * 10**9 would be as long as it says
+        try:
+            return _OPERATORS[type(node.op)](left, right)
+        except (TypeError, OverflowError, ValueError):
+            raise _refuse(text) from None
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise _refuse(text) from None
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import torch
 
 from masoft.algorithms.checkpoint_folder import CheckpointFolder, Stretch, listed_stretches
 from masoft.algorithms.files import PACKAGES, WEIGHTS, build, describe, encode_parts, load_parts
 from masoft.algorithms.replay_files import covering, load_head, load_rows
 from masoft.buffers.stretches import ReplayStretches
 from masoft.envs.snapshot import restore_vector, vector_values
-from masoft.errors import ConfigurationError, ModelFileError, NumericalFault, explain
-from masoft.files import Archive, Decoder, Encoder, Trust, read_archive
+from masoft.errors import ConfigurationError, ModelFileError, explain
+from masoft.files import Archive, Decoder, Encoder, FolderLock, Trust, read_archive
+from masoft.files.finite import check_finite
+from masoft.files.lock import NAME
 
 M = TypeVar("M")
 STRETCH_BYTES = 64 * 2**20
@@ -44,9 +45,30 @@ def save_checkpoint(model: Any, run: str | Path, keep_last: int) -> Path:
     """Write all of a model's state; of the replay buffer only what is not on the disk yet."""
     if keep_last < 1:
         raise ConfigurationError(explain("keep_last", "an integer >= 1", keep_last))
-    check_own(model, run)
-    check_finite(model)
-    folder = CheckpointFolder(run)
+    with locked(Path(run)) as lock:
+        lock.check()
+        check_own(model, run)
+        cure = "The previous checkpoint is untouched: resume from it, with a smaller learning rate."
+        check_finite(model, "a checkpoint", cure)
+        return _save(model, CheckpointFolder(run), keep_last)
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[FolderLock]:
+    """A run's folder as this process's own; a second time in one process is no second process.
+
+    Raises:
+        FolderBusyError: another process works in it.
+    """
+    if not FolderLock.is_own(run / NAME):
+        run.mkdir(parents=True, exist_ok=True)
+    with FolderLock(run / NAME, f"The folder {str(run)!r}", is_shared=True) as lock:
+        if lock.taken_over is not None:
+            warnings.warn(f"{run}: took over from {lock.taken_over}, which is gone.", UserWarning, stacklevel=4)
+        yield lock
+
+
+def _save(model: Any, folder: CheckpointFolder, keep_last: int) -> Path:
     encoder = Encoder()
     manifest = describe(model, "checkpoint", encoder)
     manifest["run"] = model._run_id
@@ -59,7 +81,7 @@ def save_checkpoint(model: Any, run: str | Path, keep_last: int) -> Path:
         manifest["replay"] = encoder.encode(rows.head(), "replay")
         stretches = _write_new_rows(model, folder, rows)
     path = folder.write_checkpoint(manifest, [(WEIGHTS, encoder.tensors)], stretches, keep_last)
-    model._on_disk = OnDisk(Path(run), None if rows is None else rows.buffer, stretches)
+    model._on_disk = OnDisk(folder.path.parent, None if rows is None else rows.buffer, stretches)
     return path
 
 
@@ -77,22 +99,6 @@ def check_own(model: Any, run: str | Path) -> None:
     if found is not None and found.get("run") != model._run_id:
         cure = f"Continue it with {type(model).__name__}.resume({str(run)!r}, env=env), or choose another folder."
         raise ConfigurationError(explain("The folder for checkpoints", "empty, or this run's own", str(run), cure))
-
-
-def check_finite(model: Any) -> None:
-    """Refuse to save weights that are no numbers, so that the last good checkpoint stays the last.
-
-    Raises:
-        NumericalFault: names the tensor.
-    """
-    modules = {name: part for name, part in model.state_parts().items() if isinstance(part, torch.nn.Module)}
-    for part, module in modules.items():
-        for name, tensor in module.state_dict().items():
-            if tensor.is_floating_point() and tensor.isnan().any():
-                raise NumericalFault(
-                    explain(f"{part}.{name} at step {model.num_timesteps}", "free of NaN", "NaN in a checkpoint",
-                            "The previous checkpoint is untouched: resume from it, with a smaller learning rate.")
-                )  # fmt: skip
 
 
 def _encode_episodes(model: Any, encoder: Encoder) -> dict[str, Any]:
@@ -171,6 +177,7 @@ def _restore(
             state = {name: value for name, value in state.items() if name in learned}
         load_parts(learned, state, decoder, form, void)
     model.renew(void)
+    check_finite(model, "the checkpoint", error=ModelFileError)
     model._run_id = str(manifest.get("run"))
     return model  # type: ignore[no-any-return]
 

@@ -74,7 +74,7 @@ class CheckpointFolder:
 
     def write_stretch(self, start: int, stop: int, tensors: Mapping[str, Tensor]) -> Stretch:
         """Put rows on the disk; nothing refers to them yet."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(exist_ok=True)  # a run's folder that has gone is not made again
         data = safetensors.torch.save(dict(tensors))
         name = f"rows-{start}-{stop}-{secrets.token_hex(4)}.safetensors"
         replace_file(self.path / name, lambda file: _fill(file, data))

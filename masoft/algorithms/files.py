@@ -17,7 +17,8 @@ from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
 from masoft.files.archive import Source
-from masoft.files.limit import AllocationLimit
+from masoft.files.finite import check_finite
+from masoft.files.limit import AllocationLimit, check_sizes
 from masoft.files.team import team_from_values, team_to_values
 from masoft.files.trust import path_of
 
@@ -25,7 +26,7 @@ SUFFIX = ".zip"
 WEIGHTS = "weights"
 PACKAGES = ("masoft.algorithms", "masoft.mirror", "masoft.policies", "masoft.networks")
 """Where the classes that a model file may name are defined, besides torch.nn and torch.optim."""
-OF_THE_MACHINE = ("env", "device")
+OF_THE_MACHINE = ("env", "device", "tensorboard_log")
 """Constructor arguments that a file does not keep: they belong to the machine, not to the model."""
 
 M = TypeVar("M")
@@ -33,6 +34,7 @@ M = TypeVar("M")
 
 def save_model(model: Any, target: Source) -> None:
     """Write a model's settings and everything that it has learned."""
+    check_finite(model, "a model to be saved")
     encoder = Encoder()
     manifest = describe(model, "model", encoder)
     manifest["state"] = encode_parts(model.state_parts(), encoder)
@@ -58,6 +60,7 @@ def load_model(
     form = archive.manifest["format"]
     load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form, void)  # type: ignore[attr-defined]
     model.renew(void)  # type: ignore[attr-defined]
+    check_finite(model, "the file", error=ModelFileError)
     if env is not None:
         model.set_env(env)  # type: ignore[attr-defined]
         seed = model.get_params()["seed"]  # type: ignore[attr-defined]
@@ -105,6 +108,9 @@ def build(
     stored = manifest.get("parameters")
     if not isinstance(stored, dict):
         raise ModelFileError(explain("The parameters in the model file", "a dict", stored))
+    n_tensors = sum(len(member) for member in archive.members.values())
+    check_sizes(n_tensors, stored)
+    stored = {name: value for name, value in stored.items() if name not in OF_THE_MACHINE}
     kept = {k: decoder.decode(v, f"parameters.{k}") for k, v in stored.items() if k not in changes}
     before = {**kept, **_replaced(stored, decoder, changes)}
     check_changes(found, before, changes, is_resumed)
@@ -115,7 +121,7 @@ def build(
     n_stored = sum(tensor.numel() for member in archive.members.values() for tensor in member.values())
     try:
         model = found(**{**kept, "device": device, **changes})
-        with AllocationLimit(n_stored):
+        with AllocationLimit(n_stored, n_tensors):
             model.build_for(team)
         model.freeze_from_file(manifest.get("frozen"))
     except MasoftError as error:

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
+from masoft.files import shown
+
 
 def report_error(message: str, *, as_json: bool) -> None:
     """One line on standard error, or one JSON object on standard output."""
     if as_json:
         click.echo(json.dumps({"error": message}))
     else:
-        click.echo(f"masoft: {' '.join(message.split())}", err=True)
+        click.echo(f"masoft: {shown(' '.join(message.split()))}", err=True)
 
 
 def show_json(value: Any) -> None:
@@ -30,9 +32,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     from rich.table import Table
 
     # Escaped, since rich takes the brackets of "masoft[mamujoco]" for markup and swallows them.
-    table = Table(*map(escape, columns), title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # And what terminals would obey is shown instead: cells hold names from files and environments.
+    head = [escape(shown(column)) for column in columns]
+    table = Table(*head, title=escape(shown(title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else escape(shown(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)

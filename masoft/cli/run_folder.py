@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +9,8 @@ from typing import Any
 
 import masoft
 from masoft.errors import ConfigurationError, explain
+from masoft.files import read_json, read_table, replace_file
+from masoft.files.text import check_record, number, write_json
 
 SETTINGS = "run.json"
 MODEL = "model.zip"
@@ -84,7 +83,7 @@ class RunSettings:
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""
-        (folder / SETTINGS).write_text(json.dumps(asdict(self), indent=2, default=repr) + "\n")
+        write_json(folder / SETTINGS, asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> RunSettings:
@@ -94,14 +93,14 @@ class RunSettings:
             ConfigurationError: the folder is no run, or the file is damaged.
         """
         try:
-            return cls(**json.loads((folder / SETTINGS).read_text()))
-        except FileNotFoundError:
+            values = read_json(folder / SETTINGS)
+        except (FileNotFoundError, NotADirectoryError):
             cure = "Give the folder that `masoft train ... --out FOLDER` wrote."
             raise ConfigurationError(
                 explain("The run folder", f"one with {SETTINGS} in it", str(folder), cure)
             ) from None
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ConfigurationError(f"{folder / SETTINGS} is damaged: {error}") from error
+        check_record(cls, values, folder / SETTINGS)
+        return cls(**values)
 
 
 def new_folder(out: str, *, overwrite: bool) -> Path:
@@ -121,12 +120,11 @@ def new_folder(out: str, *, overwrite: bool) -> Path:
 def read_curve(folder: Path) -> tuple[list[int], list[float]]:
     """Mean return of recent training episodes over environment steps, from SB3's CSV log."""
     steps, returns = [], []
-    with (folder / LOG).open(newline="") as file:
-        for row in csv.DictReader(file):
-            value = row.get("rollout/ep_rew_mean") or ""
-            if value and math.isfinite(float(value)):
-                steps.append(int(float(row["time/total_timesteps"])))
-                returns.append(float(value))
+    for row in read_table(folder / LOG)[1]:
+        value, step = number(row.get("rollout/ep_rew_mean")), number(row.get("time/total_timesteps"))
+        if value is not None and step is not None:
+            steps.append(int(step))
+            returns.append(value)
     return steps, returns
 
 
@@ -152,5 +150,5 @@ def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = N
     axes.set(title=title, xlabel="environment steps", ylabel="mean return of recent episodes")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / PICTURE, dpi=150)
+    replace_file(folder / PICTURE, lambda file: figure.savefig(file, dpi=150, format="png"))
     return folder / PICTURE

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
+import threading
 from pathlib import Path
-from typing import Any
 
-from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, Logger, make_output_format
+from stable_baselines3.common.logger import KVWriter, Logger, make_output_format
 
+from masoft.algorithms.logs import ContinuedLog, Tolerant
 from masoft.cli.run_folder import LOG, RunSettings
-from masoft.files import replace_file
-
-STEP = "time/total_timesteps"
 
 
-class ContinuedLog(CSVOutputFormat):
-    """stable-baselines3's CSV log, with the rows up to a step kept.
+def _silence_writer() -> None:
+    """Let TensorBoard's thread end without a traceback of its own when the disk fails: the next row says so."""
+    before = threading.excepthook
 
-    Args:
-        path: the file.
-        step: where the run goes on; rows after it are taken anew, and so is one at it that is off the grid, which an
-            interrupted run writes when it ends.
-        settings: of the run; tells which rows are on the grid.
-    """
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        of_tensorboard = type(arguments.thread).__module__.startswith("tensorboard.")
+        if not (of_tensorboard and isinstance(arguments.exc_value, OSError)):
+            before(arguments)
 
-    def __init__(self, path: Path, step: int, settings: RunSettings) -> None:
-        header, *rows = path.read_text().splitlines()
-        names = next(csv.reader([header]))
-
-        def is_kept(row: list[str]) -> bool:
-            if len(row) != len(names):  # a killed process may have left half a row
-                return False
-            at = int(float(row[names.index(STEP)]))
-            return at < step or (at == step and at % settings.log_every < settings.n_envs)
-
-        kept = [header, *(line for line in rows if is_kept(next(csv.reader([line]))))]
-        text = "".join(f"{line}\n" for line in kept)
-        replace_file(path, lambda file: _write(file, text))
-        self.file = path.open("r+")
-        self.file.seek(0, 2)
-        self.keys, self.separator, self.quotechar = names, ",", '"'
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())
+    threading.excepthook = hook
 
 
 def make_logger(folder: Path, settings: RunSettings, step: int, *, quiet: bool) -> Logger:
@@ -56,10 +33,17 @@ def make_logger(folder: Path, settings: RunSettings, step: int, *, quiet: bool) 
         step: environment steps that the model has taken; a log that is there goes on from it.
         quiet: whether the screen stays empty.
     """
-    outputs: list[KVWriter] = [] if quiet else [make_output_format("stdout", str(folder))]
+    outputs: dict[str, KVWriter] = {}
+    if not quiet:
+        outputs["The table on the screen"] = make_output_format("stdout", str(folder))
     path = folder / LOG
-    has_rows = step > 0 and path.exists() and path.stat().st_size > 0
-    outputs.append(ContinuedLog(path, step, settings) if has_rows else make_output_format("csv", str(folder)))
+    has_rows = step > 0 and path.exists()
+    outputs[str(path)] = (
+        ContinuedLog(path, step, settings.log_every, settings.n_envs)
+        if has_rows
+        else make_output_format("csv", str(folder))
+    )
     if importlib.util.find_spec("tensorboard") is not None:
-        outputs.append(make_output_format("tensorboard", str(folder)))
-    return Logger(str(folder), outputs)
+        _silence_writer()
+        outputs[f"The TensorBoard log in {folder}"] = make_output_format("tensorboard", str(folder))
+    return Logger(str(folder), [Tolerant(output, name) for name, output in outputs.items()])

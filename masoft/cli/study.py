@@ -8,28 +8,45 @@ from typing import Any
 import click
 
 from masoft.cli.output import show_json, show_table
-from masoft.cli.train import termination_as_interrupt
-from masoft.cli.values import Count
+from masoft.cli.stopping import STOPPED, termination_as_interrupt
+from masoft.cli.values import Count, ValueType
+from masoft.files import folder_name, shown
+
+
+class Share(ValueType):
+    """``i/n`` as a pair."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        first, _, second = str(value).partition("/")
+        if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+            self.fail(f"{value!r} is no share; write i/n with 1 <= i <= n, for example 2/8.", param, ctx)
+        return int(first), int(second)
 
 
 @click.command(short_help="Compare algorithms over environments and seeds.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder.  [default: runs/NAME-OF-THE-FILE]")
 @click.option("--jobs", type=Count(1), default=1, show_default=True, help="Runs at the same time.")
-@click.option("--backend", default="loky", show_default=True, help="joblib's: loky, threading, dask, ray.")
+@click.option("--backend", default="loky", show_default=True, help="loky, threading, multiprocessing, dask, ray.")
+@click.option("--address", default=None, help="Of dask's scheduler (tcp://host:8786) or Ray's cluster (host:6379).")
+@click.option("--retries", type=Count(), default=2, show_default=True, help="Of a run whose worker was lost.")
+@click.option("--worker", "share", type=Share(), default="1/1", help="i/n: every n-th run, from the i-th on.")
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    file: Path, out: Path | None, jobs: int, backend: str, retry_failed: bool, no_progress: bool, as_json: bool
+    file: Path, out: Path | None, retry_failed: bool, no_progress: bool, as_json: bool, jobs: int, **where: Any
 ) -> None:
     """Run what the study asks for and its folder does not hold yet. Type it again to go on after an interruption.
 
-    The exit status is 1 where a run failed.
+    The exit status is 1 where a run failed, and 75 where a signal has ended the study: type it again.
     """
-    from masoft.studies import read_results, read_study, run, write_report, write_results
+    from masoft.studies import StudyStopped, read_results, read_study, run, write_report, write_results
+    from masoft.studies.folder import FAILED, failure
 
-    folder = out or Path("runs") / file.stem
+    folder = out or Path("runs") / folder_name(file.stem)
     study = read_study(file)
     try:
         with termination_as_interrupt():
@@ -37,19 +54,22 @@ def command(
                 study,
                 folder,
                 n_jobs=jobs,
-                backend=backend,
                 retry_failed=retry_failed,
                 progress_bar=not (no_progress or as_json),
+                **where,
             )
-    except KeyboardInterrupt:
-        click.echo("Interrupted. Finished runs are kept; the same command goes on.", err=True)
-        raise click.Abort from None
+    except StudyStopped as stop:
+        click.echo(
+            f"Stopped by {stop.number.name}. Every run has left a checkpoint; the same command goes on.", err=True
+        )
+        raise click.exceptions.Exit(STOPPED) from None
     results = read_results(folder)
     tables = write_results(results, folder)
     files = {"results": [str(path) for path in tables], "report": str(write_report(folder))}
-    failures = [str(folder / key / "failed.txt") for key in outcome["failed"]]
+    failures = [str(folder / key / FAILED) for key in outcome["failed"]]
+    reasons = {key: failure(folder / key) for key in outcome["failed"]}
     show = _show_json if as_json else _show_lines
-    show(results, {"folder": str(folder), **files, **outcome, "failures": failures})
+    show(results, {"folder": str(folder), **files, **outcome, "failures": failures, "reasons": reasons})
     if failures:
         raise click.exceptions.Exit(1)
 
@@ -74,6 +94,6 @@ def _show_json(results: Any, found: dict[str, Any]) -> None:
 def _show_lines(results: Any, found: dict[str, Any]) -> None:
     show_table(f"Final return, {found['folder']}", ("algorithm", "environment", "seeds", "IQM [95 %]"), _final(results))
     for path in found["failures"]:
-        click.echo(f"Failed: {path}")
+        click.echo(shown(f"Failed: {path}: {found['reasons'][Path(path).parent.name]}"))
     click.echo(f"Saved {', '.join([*found['results'], found['report']])}")
     click.echo(f"Next: masoft plot {found['folder']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ import masoft
 from masoft.cli.flags import flags_of, given
 from masoft.cli.output import show_json
 from masoft.cli.run_folder import MODEL, RunSettings, draw_curve, new_folder
+from masoft.cli.stopping import PATIENCE, STOPPED, can_resume, requeue_option, run_folder, termination_as_interrupt
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.files import folder_name
 
 if TYPE_CHECKING:
     from stable_baselines3.common.callbacks import BaseCallback
@@ -84,6 +85,7 @@ def algorithm_command(name: str) -> click.Command:
         click.Option(["--seed"], type=Count(), default=None, help="Same seed, same run.  [default: a new one]"),
         click.Option(["--out"], default=None, help="Folder of the run.  [default: runs/ALGORITHM-ENV-sSEED]"),
         click.Option(["--overwrite"], is_flag=True, help="Write over the run that --out holds."),
+        requeue_option(),
         click.Option(
             ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT]",
             help="Start from the published settings of this environment; flags given beside it win.",
@@ -125,15 +127,28 @@ def algorithm_command(name: str) -> click.Command:
 
 def train(name: str, cls: type, flags: dict[str, Any]) -> None:
     """Train as the flags say, save, evaluate, draw, and say what to type next."""
+    settings = settings_of(name, cls, flags)
+    out = flags["out"] or default_folder(settings)
+    if flags["resume_or_start"]:
+        with run_folder(Path(out), wait=PATIENCE):
+            if can_resume(Path(out), settings):
+                resume(Path(out), flags)
+            else:
+                start(cls, settings, new_folder(out, overwrite=True), flags)
+        return
+    folder = new_folder(out, overwrite=flags["overwrite"])
+    with run_folder(folder):
+        start(cls, settings, folder, flags)
+
+
+def start(cls: type, settings: RunSettings, folder: Path, flags: dict[str, Any]) -> None:
+    """Train from the beginning in a folder that is this command's own; checkpoints of another run in it go."""
     from masoft.algorithms.checkpoint_folder import CheckpointFolder
 
-    settings = settings_of(name, cls, flags)
-    folder = new_folder(flags["out"] or default_folder(settings), overwrite=flags["overwrite"])
     with environments_of(settings) as env:
         model = cls(env=env, seed=settings.seed, verbose=0 if flags["json"] else 1, **settings.parameters)
         settings.save(folder)
-        if flags["overwrite"]:
-            CheckpointFolder(folder).clear()
+        CheckpointFolder(folder).clear()
         finish(model, settings, folder, flags, settings.total_timesteps)
 
 
@@ -141,7 +156,7 @@ def resume(folder: Path, flags: dict[str, Any]) -> None:
     """Go on where the newest checkpoint of a run was written, to the end that the run was given."""
     settings = RunSettings.load(folder)
     cls = settings.algorithm_class()
-    with environments_of(settings) as env:
+    with run_folder(folder), environments_of(settings) as env:
         device = settings.parameters.get("device", "auto")
         model = cls.resume(folder, env=env, device=device, verbose=0 if flags["json"] else 1)
         finish(model, settings, folder, flags, model.remaining_timesteps)
@@ -177,13 +192,17 @@ def finish(model: Any, settings: RunSettings, folder: Path, flags: dict[str, Any
     if steps:
         bar = not (flags["json"] or flags["no_progress"])
         learn(model, settings, folder, steps, quiet=flags["json"], bar=bar, callbacks=[saver])
-    model.save(folder / MODEL)
+    with run_folder(folder) as lock:
+        lock.check()
+        model.save(folder / MODEL)
     stopped_by = None if saver.stopped_by is None else saver.stopped_by.name
     episodes = 0 if stopped_by else flags["eval_episodes"]
     score = model.score(n_eval_episodes=episodes) if episodes else None
     picture = draw_curve(folder, f"{settings.algorithm} on {settings.env}")
     show = report_as_json if flags["json"] else report
     show(Outcome(folder, settings, model.num_timesteps, score, episodes, picture, stopped_by))
+    if stopped_by:
+        raise click.exceptions.Exit(STOPPED)
 
 
 def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
@@ -240,24 +259,10 @@ def learn(
         model.logger.close()
 
 
-@contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, so that what is open gets closed."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def default_folder(settings: RunSettings) -> str:
     """``runs/hasac-mpe-simple_spread_v3-s0``."""
     seed = "" if settings.seed is None else f"-s{settings.seed}"
-    return f"runs/{settings.algorithm.lower()}-{settings.env.replace('/', '-')}{seed}"
+    return f"runs/{settings.algorithm.lower()}-{folder_name(settings.env)}{seed}"
 
 
 @dataclass(frozen=True)

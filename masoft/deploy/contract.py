@@ -14,10 +14,29 @@ from gymnasium import spaces
 
 import masoft
 from masoft.errors import MasoftError, ModelFileError, explain
+from masoft.files.budget import Budget
+from masoft.files.text import read_json
 from masoft.spec import AgentSpec, TeamSpec, make_team_spec
 
 FORMAT = 1
 CONTRACT = "team.json"
+MAX_ENTRIES = 2**22
+"""Most entries that all spaces of a contract may have together: 64 pictures of 256 x 256."""
+MAX_DIMENSIONS = 8
+DTYPES = (
+    "float32",
+    "float64",
+    "float16",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+)
 OBSERVATION, MASK, MEMORY, ACTION, NEXT_MEMORY = "observation", "action_mask", "memory", "action", "next_memory"
 """Names of the inputs and outputs of each ONNX file."""
 
@@ -32,6 +51,7 @@ class Contract:
         hidden_size: length of what each agent remembers; 0: nothing.
         algorithm: name of the class that trained the team.
         masoft: version that wrote the files.
+        sha256: checksum of each file, in team order; empty: written before there were any.
     """
 
     team: TeamSpec
@@ -39,6 +59,7 @@ class Contract:
     hidden_size: int = 0
     algorithm: str = ""
     masoft: str = masoft.__version__
+    sha256: tuple[str, ...] = ()
 
     def inputs(self, agent: AgentSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Inputs of one agent's file: name -> (element type, shape without the batch)."""
@@ -71,6 +92,8 @@ class Contract:
             }
             for agent, file in zip(self.team.agents, self.files, strict=True)
         ]
+        for entry, digest in zip(agents, self.sha256, strict=False):
+            entry["sha256"] = digest
         content = {
             "format": FORMAT,
             "masoft": self.masoft,
@@ -98,10 +121,10 @@ def read_contract(folder: str | Path) -> Contract:
         cure = "Write one with model.export(folder)."
         raise ModelFileError(explain("The folder of exported actors", f"one with {CONTRACT} in it", str(folder), cure))
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(read_json(path))
     except MasoftError as error:
         raise ModelFileError(f"{path} cannot be used: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, AssertionError, IndexError) as error:
         raise ModelFileError(f"{path} is incomplete or damaged: {error!r}") from error
 
 
@@ -113,16 +136,23 @@ def _parse(content: dict[str, Any]) -> Contract:
     names = [entry["name"] for entry in entries]
     if len(set(names)) != len(names):
         raise ModelFileError(explain("Its agents", "of different names", names))
+    if not all(isinstance(name, str) for name in names):
+        raise ModelFileError(explain("The names of its agents", "strings", names))
+    budget = Budget(MAX_ENTRIES)
+    hidden_size = budget.take(content["hidden_size"], least=0)
     team = make_team_spec(
-        {entry["name"]: space_from_json(entry["observation_space"]) for entry in entries},
-        {entry["name"]: space_from_json(entry["action_space"]) for entry in entries},
+        {entry["name"]: space_from_json(entry["observation_space"], budget) for entry in entries},
+        {entry["name"]: space_from_json(entry["action_space"], budget) for entry in entries},
         has_masks=bool(content["has_masks"]),
     )
     files = tuple(str(entry["file"]) for entry in entries)
     for file in files:
         if not re.fullmatch(r"[\w.-]+\.onnx", file):
             raise ModelFileError(explain("A file that it names", "a plain name that ends in .onnx", file))
-    return Contract(team, files, int(content["hidden_size"]), str(content["algorithm"]), str(content["masoft"]))
+    sums = [entry["sha256"] for entry in entries if "sha256" in entry]
+    if len(sums) not in (0, len(entries)) or not all(isinstance(each, str) for each in sums):
+        raise ModelFileError(explain("The checksums that it lists", "one a file, or none", sums))
+    return Contract(team, files, hidden_size, str(content["algorithm"]), str(content["masoft"]), tuple(sums))
 
 
 def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
@@ -140,27 +170,50 @@ def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
     raise ModelFileError(explain("A space to be exported", "a Box, Discrete, MultiDiscrete or MultiBinary", space))
 
 
-def space_from_json(values: dict[str, Any]) -> spaces.Space[Any]:
+def space_from_json(values: dict[str, Any], budget: Budget | None = None) -> spaces.Space[Any]:
     """The space that `space_to_json` described.
 
+    Args:
+        values: the description.
+        budget: what entries it may claim; None: as many as a whole contract.
+
     Raises:
-        ModelFileError: an unknown kind.
+        ModelFileError: an unknown kind, or a size that is none or too large.
         KeyError, TypeError, ValueError: it is incomplete.
     """
-    kind = values["kind"]
+    kind, budget = values["kind"], budget or Budget(MAX_ENTRIES)
     if kind == "Box":
-        shape, dtype = tuple(values["shape"]), np.dtype(values["dtype"])
+        shape, dtype = _shape(values["shape"], budget), _dtype(values["dtype"])
         low, high = (np.broadcast_to(_numbers(values[key], dtype), shape) for key in ("low", "high"))
         return spaces.Box(low, high, shape, dtype.type)
     if kind == "Discrete":
-        return spaces.Discrete(values["n"], start=values["start"])
+        return spaces.Discrete(budget.take(values["n"]), start=int(values["start"]))
     if kind == "MultiDiscrete":
-        dtype = np.dtype(values["dtype"])
-        return spaces.MultiDiscrete(np.array(values["nvec"], dtype), dtype.type, start=np.array(values["start"], dtype))
+        dtype = _dtype(values["dtype"])
+        nvec = np.array(values["nvec"], np.int64)
+        for n in nvec.reshape(-1).tolist():
+            budget.take(n)
+        return spaces.MultiDiscrete(nvec.astype(dtype), dtype.type, start=np.array(values["start"], dtype))
     if kind == "MultiBinary":
-        shape = tuple(values["shape"])
+        shape = _shape(values["shape"], budget)
         return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
     raise ModelFileError(explain("The kind of a space", "Box, Discrete, MultiDiscrete or MultiBinary", kind))
+
+
+def _shape(values: Any, budget: Budget) -> tuple[int, ...]:
+    """A shape whose entries the budget has; each size of it is paid for, so that no product grows beyond it first."""
+    if not isinstance(values, list) or len(values) > MAX_DIMENSIONS:
+        raise ModelFileError(explain("A shape", f"a list of at most {MAX_DIMENSIONS} sizes", values))
+    for n in values:
+        budget.take(n, least=0)
+    budget.take(math.prod(values), least=0)
+    return tuple(values)
+
+
+def _dtype(name: Any) -> np.dtype[Any]:
+    if not isinstance(name, str) or name not in DTYPES:
+        raise ModelFileError(explain("The element type of a space", f"one of {DTYPES}", name))
+    return np.dtype(name)
 
 
 def _bound(values: np.ndarray) -> Any:

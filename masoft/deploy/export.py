@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import hashlib
 import importlib.util
 import io
 import re
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from masoft.deploy.contract import CONTRACT, MASK, MEMORY, Contract
 from masoft.errors import ConfigurationError, explain
 from masoft.files import replace_file
+from masoft.files.finite import check_module
 from masoft.networks.recurrent import Sequences
 from masoft.policies.base import JointPolicy
 from masoft.policies.teammates import Teammate
@@ -83,20 +86,27 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
     Raises:
         ConfigurationError: an actor does something that depends on the data in Python, so that its file plays
             differently; nothing of the kind is in masoft's own policies. Or a teammate plays an agent's part.
+        NumericalFault: a weight is NaN or infinite.
     """
     played = [name for name, actor in zip(policy.team.names, policy.actors, strict=True) if isinstance(actor, Teammate)]
     if played:
         cure = f"Give their own actors back with model.unfreeze({played})."
         raise ConfigurationError(explain("The agents to export", "those of the model itself", played, cure))
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    for agent, actor in zip(policy.team.agents, policy.actors, strict=True):
+        check_module(actor, f"The actor of {agent.name!r}", "NaN or infinity in an actor to be exported")
     contract = Contract(policy.team, file_names(policy.team.names), getattr(policy, "hidden_size", 0), algorithm)
-    for i, (agent, file) in enumerate(zip(policy.team.agents, contract.files, strict=True)):
+    contents = []
+    for i, agent in enumerate(policy.team.agents):
         inputs = contract.inputs(agent)
         actor = ExportedActor(policy.actors[i], agent, MASK in inputs, MEMORY in inputs)
-        content = to_onnx(actor, contract, agent)
+        contents.append(to_onnx(actor, contract, agent))
         if importlib.util.find_spec("onnxruntime") is not None:
-            verify(actor, content, contract, agent)
+            verify(actor, contents[-1], contract, agent)
+    contract = dataclasses.replace(contract, sha256=tuple(hashlib.sha256(each).hexdigest() for each in contents))
+    # Nothing is replaced before everything is ready; what is cut off in between is told from the checksums.
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in zip(contract.files, contents, strict=True):
         write(folder / file, content)
     write(folder / CONTRACT, contract.to_json().encode())
     return contract

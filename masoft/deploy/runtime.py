@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from masoft.deploy.contract import ACTION, MASK, MEMORY, NEXT_MEMORY, OBSERVATION, Contract, read_contract
 from masoft.errors import ConfigurationError, MissingDependencyError, ModelFileError, explain, nearest
+from masoft.files.text import read_limited
 from masoft.policies.observations import (
     agent_observations,
     check_no_masks,
@@ -18,7 +20,12 @@ from masoft.policies.observations import (
     memory_array,
     split_by_agent,
 )
-from masoft.spec import ACTION_MASK, TeamSpec
+from masoft.spec import ACTION_MASK, AgentSpec, TeamSpec
+
+MAX_ACTOR_BYTES = 2**31 - 1
+"""What an ONNX file can hold."""
+Ports = tuple[str, tuple[int, ...]]
+_KINDS = {"float32": "float", "float64": "double", "float16": "float16"}
 
 
 class DeployedTeam:
@@ -183,23 +190,76 @@ def load(
         if name not in contract.team.names:
             cure = nearest(name, contract.team.names)
             raise ConfigurationError(explain("An agent to load", "one of the team's", name, cure))
-    files = dict(zip(contract.team.names, contract.files, strict=True))
-    sessions = {name: _session(Path(folder) / files[name], providers, threads) for name in names}
+    sessions = {name: _session(Path(folder), contract, name, providers, threads) for name in names}
     return DeployedTeam(contract, sessions)
 
 
-def _session(path: Path, providers: Sequence[str], threads: int) -> Any:
+def _session(folder: Path, contract: Contract, name: str, providers: Sequence[str], threads: int) -> Any:
+    """One agent's file as onnxruntime plays it, once it is known to be what the contract says."""
     try:
         import onnxruntime
     except ImportError:
         raise MissingDependencyError(
             "Exported actors run on onnxruntime, which is not installed. pip install onnxruntime"
         ) from None
+    i = contract.team.names.index(name)
+    path = folder / contract.files[i]
     if not path.is_file():
         raise ModelFileError(explain("An actor's file", "where its contract says", str(path)))
+    content = read_limited(path, MAX_ACTOR_BYTES)
+    if contract.sha256 and hashlib.sha256(content).hexdigest() != contract.sha256[i]:
+        cure = "Export the team again, and copy its folder as a whole."
+        raise ModelFileError(explain(f"{path}", "the file that its contract was written with", "another", cure))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 4  # what is wrong is raised
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        # As bytes, so that a file cannot bring others in from the disk.
+        session = onnxruntime.InferenceSession(content, options, providers=list(providers))
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         raise ModelFileError(f"{path} cannot be run: {error}") from error
+    agent = contract.team.agents[i]
+    _compare(path, "inputs", session.get_inputs(), contract.inputs(agent))
+    _compare(path, "outputs", session.get_outputs(), contract.outputs(agent))
+    _try(path, session, contract, agent)
+    return session
+
+
+def _compare(path: Path, what: str, found: Sequence[Any], expected: Mapping[str, Ports]) -> None:
+    """See that a file takes and gives what its contract says.
+
+    Raises:
+        ModelFileError: names the first port that differs.
+    """
+    names = {port.name: port for port in found}
+    if set(names) != set(expected):
+        raise ModelFileError(
+            explain(f"The {what} of {path}", f"those of its contract, {sorted(expected)}", sorted(names))
+        )
+    for name, (dtype, shape) in expected.items():
+        port, kind = names[name], _KINDS.get(dtype, dtype)
+        sizes = port.shape or []
+        fits = len(sizes) == len(shape) + 1 and all(
+            not isinstance(size, int) or size == n for size, n in zip(sizes[1:], shape, strict=True)
+        )
+        if port.type != f"tensor({kind})" or (sizes and not fits):
+            got = f"{port.type} of shape {sizes}"
+            raise ModelFileError(explain(f"{name!r} of {path}", f"tensor({kind}) of shape {('batch', *shape)}", got))
+
+
+def _try(path: Path, session: Any, contract: Contract, agent: AgentSpec) -> None:
+    """Play a file once, so that one that cannot be played is refused here and not in the first episode."""
+    feed = {name: np.zeros((1, *shape), dtype) for name, (dtype, shape) in contract.inputs(agent).items()}
+    if MASK in feed:
+        feed[MASK][:] = True
+    expected = contract.outputs(agent)
+    try:
+        given = dict(zip(expected, session.run([*expected], feed), strict=True))
+    except Exception as error:
+        raise ModelFileError(f"{path} cannot be played: {error}") from error
+    for name, (dtype, shape) in expected.items():
+        if given[name].shape != (1, *shape) or given[name].dtype != np.dtype(dtype):
+            got = f"{given[name].dtype} of shape {given[name].shape}"
+            raise ModelFileError(explain(f"{name!r} of {path}", f"{dtype} of shape {(1, *shape)}", got))
+        if given[name].dtype.kind == "f" and not np.isfinite(given[name]).all():
+            raise ModelFileError(explain(f"{name!r} of {path} for zeros", "finite", given[name].tolist()))

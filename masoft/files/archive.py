@@ -20,7 +20,8 @@ from masoft.files.atomic import replace_file
 
 MANIFEST = "manifest.json"
 TENSORS = ".safetensors"
-MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 12 * 2**20
+"""Four times the manifest of two hundred agents; as JSON it unpacks to 250 MB at worst."""
 SEAL = b"masoft sha256:"
 """Beginning of the zip's comment, which holds the checksum of the manifest; the manifest holds those of the rest."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from masoft.errors import MasoftError, ModelFileError, explain
+from masoft.files.budget import Budget
 from masoft.spec import ActionSpec, AgentSpec, StateView, TeamSpec, check_agent_spaces
 
 MAX_ENTRIES = 2**24
@@ -56,7 +57,7 @@ def team_from_values(values: Any) -> TeamSpec:
         ModelFileError: it is none, or its sizes are absurd.
     """
     try:
-        budget = _Budget()
+        budget = Budget(MAX_ENTRIES)
         agents = tuple(_agent(entry, budget) for entry in values["agents"])
         if not agents or len({agent.name for agent in agents}) != len(agents):
             raise ModelFileError("The team in the model file has no agents, or two of one name.")
@@ -70,23 +71,7 @@ def team_from_values(values: Any) -> TeamSpec:
         raise ModelFileError(f"The team in the model file is incomplete or damaged: {error!r}") from error
 
 
-class _Budget:
-    """Counts entries that a file may claim without holding them."""
-
-    def __init__(self) -> None:
-        self.left = MAX_ENTRIES
-
-    def take(self, n: Any, least: int = 1) -> int:
-        """A claimed size, if it is a whole number and the total stays within bounds."""
-        if not isinstance(n, int) or isinstance(n, bool) or n < least:
-            raise ModelFileError(explain("A size in the model file", f"a whole number >= {least}", n))
-        self.left -= n
-        if self.left < 0:
-            raise ModelFileError(f"The team in the model file has more than {MAX_ENTRIES:,} entries.")
-        return n
-
-
-def _agent(entry: dict[str, Any], budget: _Budget) -> AgentSpec:
+def _agent(entry: dict[str, Any], budget: Budget) -> AgentSpec:
     name = entry["name"]
     if not isinstance(name, str):
         raise ModelFileError(explain("An agent's name in the model file", "a string", name))
@@ -96,7 +81,7 @@ def _agent(entry: dict[str, Any], budget: _Budget) -> AgentSpec:
     return AgentSpec(name, observation, ActionSpec(action), _view(entry["view"], budget))
 
 
-def _view(values: dict[str, Any] | None, budget: _Budget) -> StateView | None:
+def _view(values: dict[str, Any] | None, budget: Budget) -> StateView | None:
     if values is None:
         return None
     indices, position = values["indices"], values["position"]
@@ -113,8 +98,8 @@ def _index(value: Any) -> int:
     return value
 
 
-def _space(values: dict[str, Any], budget: _Budget) -> spaces.Space[Any]:
-    kinds: dict[str, Callable[[dict[str, Any], _Budget], spaces.Space[Any]]] = {
+def _space(values: dict[str, Any], budget: Budget) -> spaces.Space[Any]:
+    kinds: dict[str, Callable[[dict[str, Any], Budget], spaces.Space[Any]]] = {
         "Box": _box,
         "Discrete": lambda v, b: spaces.Discrete(b.take(v["n"]), start=int(v["start"])),
         "MultiDiscrete": _multi_discrete,
@@ -125,7 +110,7 @@ def _space(values: dict[str, Any], budget: _Budget) -> spaces.Space[Any]:
     return kinds[values["kind"]](values, budget)
 
 
-def _box(values: dict[str, Any], budget: _Budget) -> spaces.Box:
+def _box(values: dict[str, Any], budget: Budget) -> spaces.Box:
     low, high = values["low"], values["high"]
     if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray) or low.shape != high.shape:
         raise ModelFileError("The bounds of a Box in the model file are no arrays of one shape.")
@@ -134,7 +119,7 @@ def _box(values: dict[str, Any], budget: _Budget) -> spaces.Box:
     return spaces.Box(low, high, dtype=low.dtype.type)
 
 
-def _multi_discrete(values: dict[str, Any], budget: _Budget) -> spaces.MultiDiscrete:
+def _multi_discrete(values: dict[str, Any], budget: Budget) -> spaces.MultiDiscrete:
     nvec = values["nvec"]
     if not isinstance(nvec, np.ndarray) or nvec.size == 0 or nvec.dtype.kind not in "iu":
         raise ModelFileError("A MultiDiscrete in the model file has no array of whole numbers.")
@@ -143,7 +128,7 @@ def _multi_discrete(values: dict[str, Any], budget: _Budget) -> spaces.MultiDisc
     return spaces.MultiDiscrete(nvec, start=values["start"])
 
 
-def _multi_binary(values: dict[str, Any], budget: _Budget) -> spaces.MultiBinary:
+def _multi_binary(values: dict[str, Any], budget: Budget) -> spaces.MultiBinary:
     shape = [budget.take(n) for n in values["shape"]]
     budget.take(math.prod(shape))
     return spaces.MultiBinary(shape if len(shape) != 1 else shape[0])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from masoft.studies.plots import draw_curves, draw_improvement, draw_profiles, draw_scores
     from masoft.studies.report import write_report
     from masoft.studies.results import final_scores, read_results, sample_efficiency, time_to_threshold, write_results
-    from masoft.studies.running import run
+    from masoft.studies.running import StudyStopped, run
     from masoft.studies.statistics import Estimate, iqm, performance_profile, probability_of_improvement
     from masoft.studies.study import Run, Study, Task, Variant, read_study
     from masoft.studies.teams import contributions, draw_contributions, draw_policies
@@ -23,6 +23,7 @@ _HOME = {
     "Estimate": "statistics",
     "Run": "study",
     "Study": "study",
+    "StudyStopped": "running",
     "Task": "study",
     "Variant": "study",
     "contributions": "teams",
@@ -55,6 +56,7 @@ __all__ = [
     "Estimate",
     "Run",
     "Study",
+    "StudyStopped",
     "Task",
     "Variant",
     "contributions",

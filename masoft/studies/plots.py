@@ -11,7 +11,7 @@ import numpy as np
 from masoft.errors import ConfigurationError, explain
 from masoft.studies.results import final_scores
 from masoft.studies.statistics import iqm, performance_profile, probability_of_improvement
-from masoft.studies.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, tidy
+from masoft.studies.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, save_picture, tidy
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +46,7 @@ def draw_curves(results: pandas.DataFrame, path: str | Path, *, column: str = "m
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     legend_below(figure, panels[0])
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)
 
 
@@ -76,7 +76,7 @@ def draw_scores(results: pandas.DataFrame, path: str | Path, *, column: str = "m
         panel.set_yticks(range(len(algorithms)), algorithms)
         panel.set_ylim(len(algorithms) - 0.5, -0.5)
         tidy(panel)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)
 
 
@@ -108,7 +108,7 @@ def draw_profiles(results: pandas.DataFrame, path: str | Path) -> Path:
     panel.set(xlabel="score", ylabel="share of runs above it", ylim=(-0.03, 1.03))
     tidy(panel)
     legend_below(figure, panel)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)
 
 
@@ -137,7 +137,7 @@ def draw_improvement(results: pandas.DataFrame, path: str | Path, *, column: str
     panel.set_yticks(range(len(pairs)), [f"{one} > {other}" for one, other in pairs])
     panel.set_ylim(len(pairs) - 0.5, -0.5)
     tidy(panel)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)
 
 

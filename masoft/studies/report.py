@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import masoft
+from masoft.files import read_json, shown, write_text
+from masoft.studies.folder import DONE, FAILED, failure, is_finished, read_index
 from masoft.studies.results import Scores, final_scores, read_results, sample_efficiency, time_to_threshold
-from masoft.studies.running import DONE, FAILED, read_index
 from masoft.studies.statistics import iqm, probability_of_improvement
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def write_report(folder: str | Path) -> Path:
         lines += [*_by_environment(results, index), *_together(results), *_improvement(results)]
     lines += _failures(folder, index)
     path = folder / REPORT
-    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines).rstrip() + "\n")
     return path
 
 
 def _machine(folder: Path, index: dict[str, Any]) -> str:
-    done = [json.loads(path.read_text()) for key in index if (path := folder / key / DONE).exists()]
+    done = [read_json(folder / key / DONE) for key in index if is_finished(folder / key)]
     minutes = sum(each["seconds"] for each in done) / 60
     return (
         f"{len(done)} of {len(index)} runs are finished, {minutes:.1f} minutes of one process in all. "
@@ -111,14 +111,9 @@ def _failures(folder: Path, index: dict[str, Any]) -> list[str]:
     failed = [folder / key / FAILED for key in index if (folder / key / FAILED).exists()]
     if not failed:
         return []
-    return ["## Failed", "", *(f"- `{path.parent.name}`: {_last_line(path)}" for path in failed), ""]
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text().strip().splitlines()
-    return lines[-1] if lines else "no message"
+    return ["## Failed", "", *(f"- `{path.parent.name}`: {shown(failure(path.parent))}" for path in failed), ""]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
+    return [*lines, *("| " + " | ".join(shown(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)]

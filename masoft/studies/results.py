@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
-from masoft.studies.running import CURVE, DONE, SETTINGS, read_index
+from masoft.files import read_json, replace_file, write_text
+from masoft.studies.folder import COLUMNS as CURVE_COLUMNS
+from masoft.studies.folder import DONE, SETTINGS, damage, read_curve, read_index
 
 if TYPE_CHECKING:
     import pandas
@@ -39,10 +41,15 @@ def read_results(folder: str | Path) -> pandas.DataFrame:
         run = Path(folder) / key
         if not (run / DONE).exists():
             continue
-        table: Any = pandas.read_csv(run / CURVE)
+        reason = damage(run)
+        if reason is not None:
+            warnings.warn(f"{reason}. Left out; `masoft study` does that run again.", UserWarning, stacklevel=2)
+            continue
+        table: Any = pandas.DataFrame(read_curve(run), columns=list(CURVE_COLUMNS))
+        table["timesteps"] = table["timesteps"].astype("int64")
         low, high = entry["scale"] or (np.nan, np.nan)
         table["score"] = (table["mean_return"] - low) / (high - low)
-        table["seed"] = json.loads((run / SETTINGS).read_text())["seed"]
+        table["seed"] = read_json(run / SETTINGS)["seed"]
         table["algorithm"], table["environment"], table["run"] = entry["algorithm"], entry["environment"], key
         tables.append(table[list(COLUMNS)])
     if not tables:
@@ -133,11 +140,11 @@ def write_results(
     for each in formats:
         path = Path(folder) / f"results.{each}"
         if each == "csv":
-            results.to_csv(path, index=False)
+            write_text(path, results.to_csv(index=False))
         elif each == "parquet":
             if not has_parquet:
                 raise MissingDependencyError('Parquet needs pyarrow. pip install "masoft[studies]"')
-            results.to_parquet(path, index=False, engine="pyarrow")
+            replace_file(path, lambda file: results.to_parquet(file, index=False, engine="pyarrow"))
         else:
             raise ConfigurationError(explain("A format of the results", '"csv" or "parquet"', each))
         files.append(path)

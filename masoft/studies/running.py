@@ -1,79 +1,54 @@
-"""Running a study over joblib: one folder a run, finished runs are kept, failures stay apart."""
+"""Running a study here or elsewhere: finished runs are kept, failures stay apart, signals end it in good order."""
 
 from __future__ import annotations
 
-import csv
-import importlib
-import json
+import os
+import secrets
+import signal
+import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import configure
-
-import masoft
-from masoft.callbacks import EvenLogging
-from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
-from masoft.notation import looks_like_part, parse_part
+from masoft.algorithms.checkpoint_callback import REPEAT_SECONDS, SIGNALS
+from masoft.errors import ConfigurationError, explain
+from masoft.files.names import shown
+from masoft.files.text import write_json, write_text
+from masoft.studies.folder import (
+    CURVE,
+    DONE,
+    FAILED,
+    INDEX,
+    MODEL,
+    SETTINGS,
+    is_finished,
+    is_pending,
+    read_index,
+    write_index,
+)
+from masoft.studies.pool import OWN_PROCESSES, Lost, work_through, workers_of
 from masoft.studies.study import Run, Study
+from masoft.studies.work import LEADS, STOP, Order, Outcome, execute, part
 
-INDEX, SETTINGS, CURVE, MODEL, DONE, FAILED = (
-    "study.json", "settings.json", "evaluations.csv", "model.zip", "done.json", "failed.txt",
-)  # fmt: skip
-EVALUATION_SEED = 1_000_000
-LOG_ROWS = 40
-
-# Backend -> the module that makes it known to joblib, and what installs that.
-_BACKENDS = {
-    "loky": ("joblib", "joblib"),
-    "threading": ("joblib", "joblib"),
-    "multiprocessing": ("joblib", "joblib"),
-    "dask": ("distributed", '"dask[distributed]"'),
-    "ray": ("ray.util.joblib", "ray"),
-}
+__all__ = [
+    "CURVE", "DONE", "FAILED", "INDEX", "MODEL", "SETTINGS",
+    "StudyStopped", "is_pending", "part", "read_index", "run", "write_index",
+]  # fmt: skip
 
 
-class Evaluations(BaseCallback):
-    """Plays the deterministic team on its own environment now and then, and writes each result at once.
+class StudyStopped(KeyboardInterrupt):
+    """A signal has ended a study in good order: every run has left a checkpoint, and `run` goes on from there.
 
     Args:
-        env: VecEnv of teams.
-        run: says how often and how long.
-        path: CSV file with the columns ``timesteps, mean_return, std_return``.
+        number: the signal.
     """
 
-    def __init__(self, env: Any, run: Run, path: Path) -> None:
-        super().__init__()
-        self._env, self._run, self._path, self._next, self._last = env, run, path, run.eval_every, -1
-        path.write_text("timesteps,mean_return,std_return\n")
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= self._next:
-            self._next = (self.num_timesteps // self._run.eval_every + 1) * self._run.eval_every
-            self._evaluate()
-        return True
-
-    def _on_training_end(self) -> None:
-        if self._last != self.num_timesteps:
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        self._last = self.num_timesteps
-        returns, _ = evaluate_policy(
-            self.model,
-            self._env,
-            n_eval_episodes=self._run.eval_episodes,
-            return_episode_rewards=True,
-            warn=False,
-        )
-        with self._path.open("a", newline="") as file:
-            csv.writer(file).writerow([self._last, float(np.mean(returns)), float(np.std(returns))])
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = signal.Signals(number)
 
 
 def run(
@@ -82,20 +57,31 @@ def run(
     *,
     n_jobs: int = 1,
     backend: str = "loky",
+    address: str | None = None,
+    retries: int = 2,
+    share: tuple[int, int] = (1, 1),
     retry_failed: bool = False,
     progress_bar: bool = True,
 ) -> dict[str, list[str]]:
     """Do what a study asks for and the folder does not hold yet.
 
-    An interrupted study goes on when it is run again: finished runs stay, unfinished ones start afresh. A study that
-    has grown (seeds, algorithms, environments) does only what is new.
+    A study that was interrupted goes on when it is run again: finished runs stay, others go on from their last
+    checkpoint. One that has grown (seeds, algorithms, environments) does only what is new. Several processes may work
+    on one folder: each run is locked by the one that does it, and this function waits for runs that others do.
+
+    In the main thread, Ctrl-C, SIGTERM and SIGUSR1 let every run leave a checkpoint; a second signal ends at once.
 
     Args:
         study: what to run.
-        folder: where to; made if absent.
-        n_jobs: runs at the same time, as in joblib.
-        backend: joblib's: ``"loky"`` (processes), ``"threading"``, ``"multiprocessing"``, ``"dask"`` or ``"ray"``. Only
-            processes of their own give the same numbers whatever runs beside them; for dask, make its client first.
+        folder: where to; made if absent. Every worker has to see it.
+        n_jobs: runs at the same time.
+        backend: ``"loky"`` (processes), ``"threading"``, ``"multiprocessing"``, ``"dask"`` or ``"ray"``. Only processes
+            of their own give the same numbers whatever runs beside them.
+        address: of dask's scheduler or Ray's cluster; None: the client or cluster that the program has joined, or what
+            dask's and Ray's own settings say, or one started on this machine.
+        retries: how often a run is tried again whose worker was lost.
+        share: ``(i, n)``: only every n-th run, from the i-th on, counted from 1: one worker of n that know nothing of
+            each other, like the tasks of a SLURM array.
         retry_failed: run those again that failed before.
         progress_bar: over the whole study.
 
@@ -103,116 +89,159 @@ def run(
         keys of the runs under ``"done"`` and ``"failed"``; a failed run's folder holds ``failed.txt``.
 
     Raises:
-        ConfigurationError: an unknown backend.
-        MissingDependencyError: joblib, or what the backend needs, is not installed.
+        ConfigurationError: an unknown backend, no such cluster, a wrong share, or workers that do not see the folder.
+        MissingDependencyError: what the backend needs is not installed.
+        StudyStopped: a signal.
+        OSError: the folder cannot be written to.
     """
-    work = _parallel(n_jobs, backend)
-    from joblib import delayed
-    from tqdm import tqdm
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_index(study, folder)
-    pending = [each for each in study.runs if is_pending(folder / each.key, retry_failed)]
-    finished = work(delayed(execute)(each, folder / each.key) for each in pending)
-    for _ in tqdm(finished, total=len(pending), unit="run", disable=not progress_bar):
-        pass
+    mine = _share(study.runs, share)
+    study_folder = Path(os.path.abspath(folder))
+    study_folder.mkdir(parents=True, exist_ok=True)
+    with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend) as lead:
+        write_index(study, study_folder)
+        pending = [each for each in mine if is_pending(study_folder / each.key, retry_failed)]
+        _do(pending, pool, lead, retries, progress_bar)
+        pool.is_over = True
     outcome: dict[str, list[str]] = {"done": [], "failed": []}
-    for each in study.runs:
-        outcome["done" if (folder / each.key / DONE).exists() else "failed"].append(each.key)
+    for each in mine:
+        outcome["done" if is_finished(study_folder / each.key) else "failed"].append(each.key)
     return outcome
 
 
-def _parallel(n_jobs: int, backend: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """joblib's worker pool; one that can tell what has finished does so."""
-    if backend not in _BACKENDS:
-        raise ConfigurationError(explain("backend", "one of joblib's", backend, nearest(backend, _BACKENDS)))
-    module, package = _BACKENDS[backend]
+def _share(runs: Sequence[Run], share: tuple[int, int]) -> Sequence[Run]:
+    i, n = share
+    if not 1 <= i <= n:
+        raise ConfigurationError(explain("share", "(i, n) with 1 <= i <= n", share))
+    return runs[i - 1 :: n]
+
+
+class _Pool:
+    """Workers that are let go at the end, and at once where the end is an error."""
+
+    def __init__(self, backend: str, n_jobs: int, address: str | None) -> None:
+        self.workers, self.n_jobs = workers_of(backend, n_jobs, address), n_jobs
+        self.is_over = False
+
+    def close(self) -> None:
+        self.workers.close(now=not self.is_over)
+
+
+class _Lead:
+    """The leading process's own mark in the folder, and what signals have asked of it.
+
+    Args:
+        order: what workers are told.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.stopped_by: int | None = None
+        self.problem: str | None = None
+        self._asked_at = 0.0
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Let the runs end in order; a second signal ends at once."""
+        if self.stopped_by is not None:
+            if number != signal.SIGINT and time.monotonic() - self._asked_at < REPEAT_SECONDS:
+                return
+            raise KeyboardInterrupt
+        self.stopped_by, self._asked_at = number, time.monotonic()
+        self.tell()
+
+    def is_stopped(self) -> bool:
+        """Whether nothing new is to be started."""
+        return self.stopped_by is not None or self.problem is not None
+
+    def tell(self) -> None:
+        """Let the workers know that it is over."""
+        with suppress(OSError):  # on a full disk, a mark that goes says the same
+            write_text(self.order.work / self.order.mark, STOP.decode())
+            return
+        with suppress(OSError):
+            (self.order.work / self.order.mark).unlink()
+
+
+@contextmanager
+def _lead(study: Path, backend: str) -> Iterator[_Lead]:
+    """Make the mark, listen to signals, and take both back."""
+    order = Order(study, f"lead-{secrets.token_hex(4)}", os.getpid(), backend in OWN_PROCESSES)
+    order.work.mkdir(exist_ok=True)
+    mark = order.work / order.mark
+    write_text(mark, LEADS.decode())
+    lead = _Lead(order)
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, lead.on_signal) for number in SIGNALS} if is_main else {}
     try:
-        from joblib import Parallel
-
-        provider = importlib.import_module(module)
-    except ImportError:
-        cure = 'pip install "masoft[studies]"' if module == "joblib" else f"pip install {package}"
-        raise MissingDependencyError(f"Studies with backend={backend!r} need {package}. {cure}") from None
-    if backend == "ray":
-        provider.register_ray()
-    pool = Parallel(n_jobs=n_jobs, backend=backend, return_as="list")
-    if pool._backend.supports_return_generator:
-        pool = Parallel(n_jobs=n_jobs, backend=backend, return_as="generator_unordered")
-    found: Callable[[Iterable[Any]], Iterable[Any]] = pool
-    return found
-
-
-def is_pending(folder: Path, retry_failed: bool = False) -> bool:
-    """Whether a run has still to be done."""
-    if (folder / DONE).exists():
-        return False
-    return retry_failed or not (folder / FAILED).exists()
-
-
-def write_index(study: Study, folder: Path) -> None:
-    """Write which runs belong to the study, with the names that pictures use."""
-    runs = {
-        each.key: {"algorithm": each.variant.label, "environment": each.task.name, "scale": each.task.scale}
-        for each in study.runs
-    }
-    (folder / INDEX).write_text(json.dumps({"masoft": masoft.__version__, "runs": runs}, indent=2) + "\n")
-
-
-def execute(run: Run, folder: Path) -> bool:
-    """One run from beginning to end in its folder; whether it succeeded."""
-    import torch
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FAILED).unlink(missing_ok=True)
-    (folder / SETTINGS).write_text(json.dumps(run.settings(), indent=2, default=repr) + "\n")
-    began, threads = time.monotonic(), torch.get_num_threads()
-    torch.set_num_threads(1)  # runs share the processors by being many
-    try:
-        train(run, folder)
-    except Exception:  # whatever went wrong in one run must not end the others
-        (folder / FAILED).write_text(traceback.format_exc())
-        return False
+        yield lead
     finally:
-        torch.set_num_threads(threads)
-    (folder / DONE).write_text(json.dumps({"seconds": time.monotonic() - began, "masoft": masoft.__version__}) + "\n")
-    return True
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with suppress(OSError):
+            mark.unlink()
+        with suppress(OSError):
+            order.work.rmdir()  # only where nothing is left to go on with
 
 
-def train(run: Run, folder: Path) -> None:
-    """Train, log, evaluate on the way, save."""
-    with (
-        closing(masoft.make_vec(run.task.env, run.n_envs, seed=run.seed, **run.task.kwargs)) as env,
-        closing(masoft.make_vec(run.task.env, 1, seed=EVALUATION_SEED + run.seed, **run.task.kwargs)) as arena,
-        closing(configure(str(folder), ["csv"])) as logger,
-    ):
-        parameters = {name: part(value) for name, value in run.variant.parameters.items()}
-        model = getattr(masoft, run.variant.algorithm)(env=env, seed=run.seed, **parameters)
-        model.set_logger(logger)
-        watch = [Evaluations(arena, run, folder / CURVE), EvenLogging(max(run.total_timesteps // LOG_ROWS, 1))]
-        model.learn(run.total_timesteps, callback=watch, log_interval=None)
-        model.save(folder / MODEL)
-
-
-def part(value: Any) -> Any:
-    """A setting as the constructor takes it: text like ``KLDrift(0.5)`` becomes that object."""
-    if not isinstance(value, str) or not looks_like_part(value):
-        return value
-    import masoft.mirror
-
-    return parse_part(value, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
-
-
-def read_index(folder: str | Path) -> dict[str, Any]:
-    """The runs of a study's folder by key.
+def _do(pending: Sequence[Run], pool: _Pool, lead: _Lead, retries: int, progress_bar: bool) -> None:
+    """Work through the runs.
 
     Raises:
-        ConfigurationError: the folder holds no study.
+        StudyStopped: a signal has asked for the end.
+        ConfigurationError: a worker does not see the folder.
     """
-    path = Path(folder) / INDEX
-    if not path.is_file():
-        cure = "Give the folder that `masoft study` wrote."
-        raise ConfigurationError(explain("The folder of a study", f"one with {INDEX} in it", str(folder), cure))
-    runs: dict[str, Any] = json.loads(path.read_text())["runs"]
-    return runs
+    from tqdm import tqdm
+
+    waited: set[str] = set()
+    with tqdm(total=len(pending), unit="run", disable=not progress_bar) as bar:
+
+        def is_again(each: Run, answer: Outcome) -> bool:
+            if answer.status == "busy" and each.key not in waited:
+                waited.add(each.key)
+                tqdm.write(shown(f"Waiting: {answer.reason}"))
+            is_left = answer.status == "stopped" and not lead.is_stopped()  # somebody stopped the worker alone
+            return answer.status == "busy" or is_left
+
+        answers = work_through(
+            pending,
+            lambda each: (execute, each, lead.order),
+            pool.workers,
+            pool.n_jobs,
+            retries=retries,
+            is_stopped=lead.is_stopped,
+            is_again=is_again,
+        )
+        for each, answer in answers:
+            _take(each, answer, lead)
+            bar.update()
+    if lead.problem is not None:
+        raise ConfigurationError(lead.problem)
+    if lead.stopped_by is not None:
+        raise StudyStopped(lead.stopped_by)
+
+
+def _take(each: Run, answer: Any, lead: _Lead) -> None:
+    """Note what has become of one run."""
+    place = lead.order.study / each.key
+    if isinstance(answer, Lost):
+        if not lead.is_stopped():
+            _note_failure(each, place, f"{answer.reason} (tried {answer.attempts} times)")
+        return
+    if answer.note:
+        from tqdm import tqdm
+
+        tqdm.write(shown(answer.note))
+    if answer.status == "unshared":
+        cure = "Nothing was run there. Give a folder on a disk that all machines share."
+        got = f"one that workers on {shown(answer.reason)} do not have"
+        lead.tell()
+        lead.problem = explain(f"The study's folder {str(lead.order.study)!r}", "seen by every worker", got, cure)
+    if answer.status == "failed" and not (place / FAILED).exists():
+        _note_failure(each, place, answer.reason)
+
+
+def _note_failure(each: Run, place: Path, reason: str) -> None:
+    """Write why a run has no result where the worker could not."""
+    with suppress(OSError):
+        place.mkdir(exist_ok=True)
+        write_json(place / SETTINGS, each.settings())
+        write_text(place / FAILED, reason + "\n")

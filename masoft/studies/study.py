@@ -5,20 +5,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import masoft
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.files import folder_name
+from masoft.files.text import MAX_JSON_BYTES, read_limited
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+MAX_VARIANTS = 100_000
+"""Most combinations of a grid: more are a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,16 @@ class Variant:
     label: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_texts(self, ("algorithm", "label"))
+        _check_mappings(self, ("parameters", "grid"))
+        for name, values in self.grid.items():
+            if isinstance(values, str) or not isinstance(values, Iterable):
+                raise ConfigurationError(explain(f"{name} of the grid", "a list of values", values))
+        n = math.prod(len(tuple(values)) for values in self.grid.values())
+        if n > MAX_VARIANTS:
+            raise ConfigurationError(explain("The grid", f"one of at most {MAX_VARIANTS:,} combinations", n))
 
     def expand(self) -> tuple[Variant, ...]:
         """One variant for each combination of the grid's values."""
@@ -63,6 +79,16 @@ class Task:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
     scale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        _check_texts(self, ("env", "label"))
+        _check_mappings(self, ("kwargs",))
+        scale = self.scale
+        if scale is not None and not (
+            isinstance(scale, list | tuple) and len(scale) == 2
+            and all(isinstance(x, int | float) and math.isfinite(x) for x in scale) and scale[0] != scale[1]
+        ):  # fmt: skip
+            raise ConfigurationError(explain("scale of an environment", "two numbers that differ, or None", scale))
 
     @property
     def name(self) -> str:
@@ -108,8 +134,8 @@ class Run:
     def key(self) -> str:
         """Name of the run's folder: readable, and different whenever a setting is."""
         digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=repr).encode()).hexdigest()
-        readable = re.sub(r"[^\w.-]+", "-", f"{self.variant.label or self.variant.algorithm}-{self.task.name}")
-        return f"{readable[:80]}-s{self.seed}-{digest[:10]}"
+        readable = folder_name(f"{self.variant.label or self.variant.algorithm}-{self.task.name}")
+        return f"{readable}-s{self.seed}-{digest[:10]}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +180,7 @@ class Study:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(explain(f"{name} of the study", "an integer >= 1", value))
+        _check_seeds(self.seeds)
         for variant in self.variants:
             if variant.algorithm not in masoft.ALGORITHMS:
                 cure = nearest(variant.algorithm, masoft.ALGORITHMS)
@@ -198,19 +225,44 @@ def read_study(path: str | Path) -> Study:
     if not path.is_file():
         raise ConfigurationError(explain("The study", "an existing TOML file", str(path)))
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+        content = tomllib.loads(read_limited(path, MAX_JSON_BYTES).decode())
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from error
+    for name in ("algorithms", "environments"):
+        if not isinstance(content.get(name, []), list):
+            raise ConfigurationError(explain(f"{path}: {name}", "a list of one or more", content[name]))
     content["algorithms"] = [_record(Variant, each, f"{path}: algorithms") for each in content.get("algorithms", ())]
     content["environments"] = [_record(Task, each, f"{path}: environments") for each in content.get("environments", ())]
     study: Study = _record(Study, content, str(path))
     return study
 
 
+def _check_seeds(seeds: Iterable[Any]) -> None:
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ConfigurationError(explain("A seed of the study", "an integer >= 0", seed))
+
+
+def _check_texts(record: Any, names: Iterable[str]) -> None:
+    for name in names:
+        if not isinstance(getattr(record, name), str):
+            raise ConfigurationError(explain(f"{name} in the study", "text", getattr(record, name)))
+
+
+def _check_mappings(record: Any, names: Iterable[str]) -> None:
+    for name in names:
+        if not isinstance(getattr(record, name), Mapping):
+            raise ConfigurationError(
+                explain(f"{name} in the study", "a table of names and values", getattr(record, name))
+            )
+
+
 def _record(kind: Any, values: Any, where: str) -> Any:
     """A record from a table, its keys checked; a plain string stays one."""
     if isinstance(values, str) and kind is not Study:
         return values
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(explain(f"{where}: an entry", "a table or a name", values))
     known = [each.name for each in fields(kind)]
     for key in values:
         if key not in known:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from masoft.files import replace_file
 
 # Okabe and Ito's colours, darkest first; the yellow one is left out, since it fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -59,3 +62,9 @@ def heat_map(panel: Any, table: Any, rows: list[str], columns: list[str], low: f
                         fontsize=8,
                     )
     return image
+
+
+def save_picture(figure: Any, path: str | Path) -> None:
+    """Write a figure wholly or not at all; the path's ending decides the format, png where it has none."""
+    place = Path(path)
+    replace_file(place, lambda file: figure.savefig(file, format=place.suffix[1:].lower() or "png"))

@@ -20,7 +20,7 @@ from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap
-from masoft.studies.style import COLOURS, heat_map, new_figure, tidy
+from masoft.studies.style import COLOURS, heat_map, new_figure, save_picture, tidy
 
 PANELS_A_ROW = 4
 
@@ -89,7 +89,7 @@ def draw_policies(models: Mapping[str, Any], env: Any, path: str | Path, *, seed
     for panel in panels[len(tables) :]:
         panel.set_visible(False)
     figure.colorbar(image, ax=list(panels), label="probability")
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)
 
 
@@ -202,5 +202,5 @@ def draw_contributions(found: Mapping[str, Estimate], path: str | Path) -> Path:
     panel.set_ylim(len(found) - 0.5, -0.5)
     panel.set_xlabel("return lost when this agent alone acts at random")
     tidy(panel)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)

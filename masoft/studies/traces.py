@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 
 from masoft.errors import ConfigurationError, explain
-from masoft.studies.style import COLOURS, DASHES, new_figure, tidy
+from masoft.files.text import number, read_table
+from masoft.studies.style import COLOURS, DASHES, new_figure, save_picture, tidy
 
 LOG = "progress.csv"
 STEPS = "time/total_timesteps"
@@ -37,14 +36,15 @@ def read_traces(folder: str | Path) -> dict[str, Lines]:
         cure = "Give the folder of a run of `masoft train` or `masoft study`."
         raise ConfigurationError(explain("The folder of a run", f"one with {LOG} in it", str(folder), cure))
     found: dict[str, Lines] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for column, text in row.items():
-                kind, name, agent = [*column.split("/", 2), ""][:3]
-                if kind == "train" and name in PANELS and text and math.isfinite(float(text)):
-                    steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
-                    steps.append(int(float(row[STEPS])))
-                    values.append(float(text))
+    for row in read_table(path)[1]:
+        step = number(row.get(STEPS))
+        for column, text in row.items():
+            kind, name, agent = [*column.split("/", 2), "", ""][:3]
+            value = number(text)
+            if kind == "train" and name in PANELS and value is not None and step is not None:
+                steps, values = found.setdefault(name, {}).setdefault(agent, ([], []))
+                steps.append(int(step))
+                values.append(value)
     # The log puts columns in any order; an agent keeps its colour from panel to panel.
     return {name: dict(sorted(found[name].items())) for name in PANELS if name in found}
 
@@ -67,8 +67,8 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
     figure = new_figure(3.6 * width, 2.6 * height)
     panels = figure.subplots(height, width, squeeze=False, sharex=True).reshape(-1)
     for panel, (name, lines) in zip(panels, traces.items(), strict=False):
-        for number, (agent, (steps, values)) in enumerate(lines.items()):
-            style = {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number % len(DASHES)]}
+        for i, (agent, (steps, values)) in enumerate(lines.items()):
+            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
             panel.plot(steps, values, label=agent or None, **style)
         panel.set(title=PANELS[name], xlabel="environment steps")
         if any(lines):
@@ -76,5 +76,5 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
         tidy(panel)
     for panel in panels[len(traces) :]:
         panel.set_visible(False)
-    figure.savefig(path)
+    save_picture(figure, path)
     return Path(path)

@@ -21,6 +21,7 @@ from masoft.algorithms.checkpoint_folder import CheckpointFolder
 from masoft.cli import main
 from masoft.cli.run_folder import RunSettings
 from masoft.cli.run_log import make_logger
+from masoft.cli.stopping import STOPPED
 
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--seed", "1"]
 HASAC_RUN = ["hasac", "matrix/maxent", *SMALL, "--total-timesteps", "120", "--n-envs", "2", "--checkpoint-every", "40"]
@@ -88,7 +89,7 @@ def test_a_finished_run_has_nothing_to_continue(whole: Path, tmp_path: Path, cap
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_saves_and_the_run_goes_on_exactly(number: signal.Signals, tmp_path: Path) -> None:
     arguments: list[Any] = ["hasac", "matrix/maxent", *SMALL, "--total-timesteps", "800", "--n-envs", "2", *QUIET]
     command = [sys.executable, "-m", "masoft.cli", "train", *arguments, "--backend", "subproc", "--out"]
@@ -103,7 +104,7 @@ def test_a_signal_saves_and_the_run_goes_on_exactly(number: signal.Signals, tmp_
     # Ctrl-C reaches the whole group, SIGTERM the process that it is sent to.
     (os.killpg if number is signal.SIGINT else os.kill)(process.pid, number)
     printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, printed
+    assert process.returncode == STOPPED, printed
     assert f"Stopped by {number.name} after" in printed and "masoft train --resume" in printed
     assert (tmp_path / "run" / "model.zip").exists()
     assert run("train", "--resume", tmp_path / "run", *QUIET) == 0

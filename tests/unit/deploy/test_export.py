@@ -240,7 +240,9 @@ def test_names_that_are_no_file_names() -> None:
     [
         ({"format": 99}, "later version"),
         ({"agents": []}, "one agent or more"),
-        ({"hidden_size": None}, "incomplete or damaged"),
+        ({"hidden_size": None}, "a whole number >= 0"),
+        ({"hidden_size": 10**9}, "more than 4,194,304 entries"),
+        ({"agents": None}, "incomplete or damaged"),
     ],
 )
 def test_damaged_contract(change: dict[str, Any], message: str, tmp_path: Path) -> None:

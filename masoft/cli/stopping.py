@@ -1,0 +1,94 @@
+"""What commands do when the system or another process wants the run or its folder: signals, locks, going on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from masoft.errors import ConfigurationError, explain
+from masoft.files import FolderLock, shown
+from masoft.files.lock import NAME
+
+if TYPE_CHECKING:
+    from masoft.cli.run_folder import RunSettings
+
+STOPPED = 75
+"""Exit status of a command that a signal ended in good order; type it again to go on (`EX_TEMPFAIL` of sysexits.h)."""
+PATIENCE = 120.0
+"""Seconds that a requeued run waits for the one before it to end."""
+OF_THE_PROGRAM = ("masoft", "python")
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGUSR1 end the command as Ctrl-C does, so that what is open gets closed."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise SystemExit(STOPPED)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def requeue_option() -> click.Option:
+    """The flag of a command that may be typed again and again."""
+    return click.Option(
+        ["--resume-or-start"],
+        is_flag=True,
+        help="Go on with the run that --out holds, or start it: the same command for every requeue.",
+    )
+
+
+@contextmanager
+def run_folder(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
+    """The folder of a run, made if absent, as this command's own.
+
+    Args:
+        folder: of the run.
+        wait: seconds to wait for whoever has it.
+
+    Raises:
+        FolderBusyError: another process works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FolderLock(folder / NAME, f"The folder {str(folder)!r}", wait=wait, is_shared=True) as lock:
+        if lock.taken_over is not None:
+            click.echo(shown(f"Took {folder} over from {lock.taken_over}, which is gone."), err=True)
+        yield lock
+
+
+def can_resume(folder: Path, settings: RunSettings) -> bool:
+    """Whether a folder holds this very run, begun.
+
+    Raises:
+        ConfigurationError: it holds another one.
+    """
+    from masoft.algorithms.checkpoint_folder import CheckpointFolder
+    from masoft.cli.run_folder import SETTINGS, RunSettings
+
+    if not (folder / SETTINGS).exists() or not CheckpointFolder(folder).checkpoints():
+        return False
+    there, asked = _plain(RunSettings.load(folder)), _plain(settings)
+    for name, value in asked.items():
+        if there[name] != value:
+            cure = f"Its run has another {name}: give the same flags, or another --out."
+            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(value), there[name], cure))
+    return True
+
+
+def _plain(settings: RunSettings) -> dict[str, Any]:
+    """Settings as they look in ``run.json``."""
+    values = json.loads(json.dumps(asdict(settings), default=repr))
+    return {name: value for name, value in values.items() if name not in OF_THE_PROGRAM}
