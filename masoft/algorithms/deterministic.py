@@ -22,7 +22,7 @@ from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.networks.critics import FrozenCritic
+from masoft.networks.critic import Turns
 from masoft.networks.targets import follow
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
@@ -131,7 +131,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
             self._n_updates += 1
             if self._n_updates % self.policy_delay == 0:
                 actions = [self._current_action(i, batch) for i in range(self.team.n_agents)]
-                critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
+                critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
                 presence = shares_of(batch.active, self.team.n_agents)
                 for i in self.turns():
                     if presence[i] == 0:
@@ -154,7 +154,8 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
                 limit = self.target_noise_clip
                 action = (action + (noise * self.target_policy_noise).clamp(-limit, limit)).clamp(-1, 1)
             encoded.append(encode_action(agent.action, action))
-        next_q = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1)).amin(dim=0)
+        critic = self.policy.critic_target
+        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1))))
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
 
     @torch.no_grad()
@@ -163,16 +164,16 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         action = self.policy.distribution(i, batch.observations[i], batch.masks).mode()
         return encode_action(self.team.agents[i].action, action)
 
-    def _improve(self, i: int, critic: FrozenCritic, batch: TeamBatch) -> None:
+    def _improve(self, i: int, critic: Turns, batch: TeamBatch) -> None:
         """A gradient step of agent i on ``-Q``, the others playing their current actions."""
         now = self.policy.distribution(i, batch.observations[i], batch.masks)
         where, choices = self.team.encoded_slices[i], self._choices[i]
         if not isinstance(now, Categoricals):
-            q_values = critic.min_q(where, now.action)
+            q_values = critic.value(where, now.action)
         elif choices is None:
-            q_values = critic.min_q(where, self._gradient.draw(now, self.generator)[0])
+            q_values = critic.value(where, self._gradient.draw(now, self.generator)[0])
         else:
-            q_values = (now.joint_log_probs().exp() * critic.q_of_each(where, choices)).sum(-1)
+            q_values = (now.joint_log_probs().exp() * critic.value_of_each(where, choices)).sum(-1)
         loss = active_mean(-q_values, None if batch.active is None else batch.active[:, i])
         optimizer = self.policy.actor_optimizers[i]
         optimizer.zero_grad()

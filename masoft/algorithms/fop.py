@@ -218,8 +218,9 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
         shares = shares_of(batch.active, self.team.n_agents)
         step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], shares)
 
-    def _critic_values(self, batch: TeamBatch) -> Tensor:
-        return self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
+    def _judge(self, batch: TeamBatch, target: Tensor) -> tuple[Tensor, Tensor]:
+        values = self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
+        return (values - target).square().mean(dim=1).sum(), values
 
     def _improve(self, i: int, batch: TeamBatch, presence: float) -> Tensor:
         """A step of agent i on ``alpha_i log pi_i - Q_i``, if it learns; returns its log-probabilities, (batch,)."""
@@ -233,8 +234,8 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
         else:
             assert isinstance(utility, BoxUtility)
             action, log_prob = now.sample_with_log_prob(self.generator)
-            critic = utility.freeze(observation, action)
-            loss = sampled_actor_loss(critic.min_q(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
+            critic = utility.turns(observation, action)
+            loss = sampled_actor_loss(critic.value(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
         optimizer = self.policy.actor_optimizers[i]
         if presence > 0 and i in self.learners:
             optimizer.zero_grad()

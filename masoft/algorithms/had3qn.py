@@ -21,7 +21,7 @@ from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
 from masoft.mirror.discrete_gradient import Exact
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.networks.critics import FrozenCritic
+from masoft.networks.critic import Turns
 from masoft.policies.dueling import DuelingPolicy
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.spec import ACTION_MASK
@@ -143,7 +143,7 @@ class HAD3QN(OffPolicyTeamAlgorithm):
             batch = self.sample_batch(batch_size)
             self._fit_critics(batch, self._critic_target(batch))
             actions = [self._greedy(i, batch.observations[i], batch.masks) for i in range(self.team.n_agents)]
-            critic = self.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
+            critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
             presence = shares_of(batch.active, self.team.n_agents)
             for i in self.turns():
                 if presence[i] == 0:
@@ -160,7 +160,8 @@ class HAD3QN(OffPolicyTeamAlgorithm):
     def _critic_target(self, batch: TeamBatch) -> Tensor:
         """Double Q-learning: the agents' own values choose, the target critic judges, (batch,)."""
         chosen = [self._greedy(i, batch.next_observations[i], batch.next_masks) for i in range(self.team.n_agents)]
-        next_q = self.policy.critic_target(batch.next_state, torch.cat(chosen, dim=-1)).amin(dim=0)
+        critic = self.policy.critic_target
+        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(chosen, dim=-1))))
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
 
     @torch.no_grad()
@@ -168,11 +169,11 @@ class HAD3QN(OffPolicyTeamAlgorithm):
         """Agent i's best action by its own values, as the critic sees it."""
         return encode_action(self.team.agents[i].action, self.policy.distribution(i, observation, masks).mode())
 
-    def _fit_values(self, i: int, critic: FrozenCritic, batch: TeamBatch) -> None:
+    def _fit_values(self, i: int, critic: Turns, batch: TeamBatch) -> None:
         """A step of agent i's values towards the critic's, at each of its own legal actions."""
         choices = self._choices[i]
         assert choices is not None
-        taught = critic.q_of_each(self.team.encoded_slices[i], choices)
+        taught = critic.value_of_each(self.team.encoded_slices[i], choices)
         own = self.policy.distribution(i, batch.observations[i], batch.masks)
         errors = (own.values - taught).square()
         if own.legal is not None:

@@ -240,9 +240,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
 
     def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all critics on the mean squared Bellman residual."""
-        values = self._critic_values(batch)
-        loss = (values - target).square().mean(dim=1).sum()
+        """One step of all critics on their loss, by default the mean squared Bellman residual."""
+        loss, values = self._judge(batch, target)
         if loss.requires_grad:
             self.policy.critic_optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -253,10 +252,11 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
     def _step_critics(self, batch: TeamBatch) -> None:
         self.policy.critic_optimizer.step()
 
-    def _critic_values(self, batch: TeamBatch) -> Tensor:
-        """Every critic's value of what was done, (n_critics, batch)."""
-        values: Tensor = self.policy.critic(batch.state, encode_joint_action(self.team, batch.actions))
-        return values
+    def _judge(self, batch: TeamBatch, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The critics' loss (scalar) and their values of what was done, (n_critics, batch)."""
+        critic = self.policy.critic
+        prediction = critic(batch.state, encode_joint_action(self.team, batch.actions))
+        return critic.loss(prediction, target), critic.expected(prediction)
 
     def _update_targets(self) -> None:
         """Polyak averaging of the target critic."""

@@ -30,7 +30,7 @@ from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.q_target import Q_TARGETS, QTarget
 from masoft.mirror.reference import PACES, Pace
-from masoft.networks.critics import FrozenCritic
+from masoft.networks.critic import Turns
 from masoft.policies.reference import OldPolicy, ReferencePolicies
 from masoft.validation import Instance, Integer
 
@@ -193,7 +193,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
             batch = self.sample_batch(batch_size)
             self._fit_critics(batch, self._critic_target(batch))
             draws = [self._draw_action(i, batch) for i in range(self.team.n_agents)]
-            critic = self.policy.critic.freeze(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
+            critic = self.policy.critic.turns(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
             entropies = self._targets.of_rows([d.log_prob.detach() for d in draws], batch.masks, batch.active)
             presence = shares_of(batch.active, self.team.n_agents)
             updated: tuple[int, ...] = ()
@@ -229,7 +229,8 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
                 entropy = -log_prob
             encoded.append(action)
             bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
-        next_values = self.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1))
+        critic = self.policy.critic_target
+        next_values = critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1)))
         next_q = self._one_q(next_values, self.generator)
         joint_ent_coef = self._ent_coefs[-1]
         return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, joint_ent_coef * bonus)
@@ -250,7 +251,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         policy = self.policy.distribution(i, batch.observations[i], batch.masks)
         return encode_action(self.team.agents[i].action, policy.sample(self.generator))
 
-    def _improve(self, i: int, draw: Draw, critic: FrozenCritic, batch: TeamBatch, updated: tuple[int, ...]) -> None:
+    def _improve(self, i: int, draw: Draw, critic: Turns, batch: TeamBatch, updated: tuple[int, ...]) -> None:
         """The mirror step of agent i (Definition 2): Eq. 10 plus the drift, within the neighborhood."""
         drift = self.drift.at(self.progress_remaining)
         neighborhood = self.neighborhood.at(self.progress_remaining)
@@ -282,19 +283,19 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
                 self._metrics.add(f"kl/{self.team.names[i]}", moved.mean(moved.kl_old_new()))
             self._metrics.add(f"accepted/{self.team.names[i]}", torch.tensor(result.accepted_share))
 
-    def _objective(self, i: int, now: Draw, critic: FrozenCritic, batch: TeamBatch) -> tuple[Tensor, Tensor | None]:
+    def _objective(self, i: int, now: Draw, critic: Turns, batch: TeamBatch) -> tuple[Tensor, Tensor | None]:
         """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
         where, choices, ent_coef = self.team.encoded_slices[i], self._choices[i], self._ent_coefs[i]
         active = None if batch.active is None else batch.active[:, i]
         if choices is None:
-            return sampled_actor_loss(critic.min_q(where, now.encoded), now.log_prob, ent_coef, active), None
+            return sampled_actor_loss(critic.value(where, now.encoded), now.log_prob, ent_coef, active), None
         assert isinstance(now.policy, Categoricals)
         log_probs = now.policy.joint_log_probs()
-        q_values = critic.q_of_each(where, choices)
+        q_values = critic.value_of_each(where, choices)
         advantage = q_values - (log_probs.detach().exp() * q_values).sum(-1, keepdim=True)
         return expected_actor_loss(q_values, log_probs, ent_coef, active), advantage
 
-    def _walk(self, critic: FrozenCritic, draws: list[Draw], batch: TeamBatch) -> Any:
+    def _walk(self, critic: Turns, draws: list[Draw], batch: TeamBatch) -> Any:
         """The agents in update order; a greedy order asks for the steepest objective among those that remain."""
 
         def improvements(agents: tuple[int, ...]) -> list[float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from masoft.networks.written_out import pass_through
+from masoft.fast.written_out import pass_through
 
 
 class HiddenLayers(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from masoft.networks.written_out import pass_through
+from masoft.fast.written_out import pass_through
 
 IMAGE_DIMENSIONS = 3
 

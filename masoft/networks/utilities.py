@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from masoft.functional.observations import as_rows
 from masoft.networks.action_values import ActionValueNet
-from masoft.networks.critics import FrozenCritic, JointCritic
+from masoft.networks.critic import Turns
+from masoft.networks.joint_critic import JointCritic
 from masoft.spec import AgentSpec
 
 
@@ -63,6 +64,6 @@ class BoxUtility(nn.Module):
         values: Tensor = self.critic(as_rows(observation).float(), action)
         return values
 
-    def freeze(self, observation: Tensor, action: Tensor) -> FrozenCritic:
+    def turns(self, observation: Tensor, action: Tensor) -> Turns:
         """Its weights at rest, for the actor's turn."""
-        return self.critic.freeze(as_rows(observation).float(), action)
+        return self.critic.turns(as_rows(observation).float(), action)

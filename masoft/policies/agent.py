@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from masoft.distributions import Distribution
+from masoft.fast.written_out import pass_through
 from masoft.functional.observations import TaggedRows
 from masoft.networks.heads import CategoricalHead, Head, Heads, SquashedGaussianHead, own_head
 from masoft.networks.mlp import make_encoder, mlp
-from masoft.networks.written_out import pass_through
 from masoft.spec import AgentSpec
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.networks.critic import Critic, build_critic
+from masoft.networks.joint_critic import JointCritic
 from masoft.networks.optimizer import FusedAdam
+from masoft.spec import TeamSpec
 
 NetArch = Sequence[int] | Mapping[str, Sequence[int]]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
@@ -83,3 +86,26 @@ def _names(factory: Any) -> set[str] | None:
     except (TypeError, ValueError):
         return None
     return None if any(p.kind is p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
+
+
+def joint_critic(
+    team: TeamSpec,
+    net_arch: Sequence[int],
+    activation_fn: type[nn.Module],
+    layer_norm: bool,
+    n_critics: int,
+    critic: type[Critic] | None,
+    critic_kwargs: Mapping[str, Any] | None,
+) -> Callable[[], Critic]:
+    """What builds a team's critic: `JointCritic`, or a class of the user's own.
+
+    Raises:
+        ConfigurationError: arguments for a critic that is not given.
+    """
+    if critic is not None:
+        return lambda: build_critic(critic, team, critic_kwargs or {})
+    if critic_kwargs:
+        must = "given together with policy_kwargs['critic']"
+        raise ConfigurationError(explain("policy_kwargs['critic_kwargs']", must, critic_kwargs))
+    sizes = (team.critic_state_size, team.encoded_size)
+    return lambda: JointCritic(*sizes, net_arch, activation_fn, layer_norm, n_critics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -12,11 +12,11 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from masoft.distributions import Categoricals, FixedAction
-from masoft.networks.critics import JointCritic
+from masoft.networks.critic import Critic
 from masoft.networks.heads import CategoricalHead, DeterministicHead
 from masoft.networks.mlp import make_encoder, mlp
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
+from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.together import asks_actor_alone
@@ -71,6 +71,8 @@ class DeterministicPolicy(MemorylessPolicy):
         final_activation: the same for the last hidden layer of the actors; None: ``activation_fn``.
         layer_norm: normalise the critic's hidden layers.
         n_critics: number of critic networks.
+        critic: a `Critic` of your own in place of `JointCritic`; net_arch, layer_norm and n_critics are not asked then.
+        critic_kwargs: its arguments after the team.
         share_parameters: let agents of equal spaces use one actor.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
@@ -89,6 +91,8 @@ class DeterministicPolicy(MemorylessPolicy):
         final_activation: type[nn.Module] | str | None = None,
         layer_norm: bool = True,
         n_critics: int = 2,
+        critic: type[Critic] | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
         share_parameters: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -103,8 +107,7 @@ class DeterministicPolicy(MemorylessPolicy):
         )
         self.actors = nn.ModuleList(actors)
         self.actors_target = deepcopy(self.actors).requires_grad_(False)
-        sizes = (team.critic_state_size, team.encoded_size)
-        self.critic = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
+        self.critic = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs)()
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs: dict[str, Any] = {"lr": 1e-3, **(optimizer_kwargs or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
-from masoft.networks.critics import JointCritic
+from masoft.networks.critic import Critic
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
+from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.spec import TeamSpec
@@ -31,6 +32,8 @@ class DuelingPolicy(MemorylessPolicy):
         activation_fn: activation module class, or one of ``"relu" | "tanh" | "elu" | "silu"``.
         layer_norm: normalise the critic's hidden layers.
         n_critics: number of critic networks; the smallest of their values counts.
+        critic: a `Critic` of your own in place of `JointCritic`; net_arch, layer_norm and n_critics are not asked then.
+        critic_kwargs: its arguments after the team.
         share_parameters: let agents of equal spaces use one network; they then act alike where they see the same.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
@@ -48,6 +51,8 @@ class DuelingPolicy(MemorylessPolicy):
         activation_fn: type[nn.Module] | str = nn.ReLU,
         layer_norm: bool = True,
         n_critics: int = 2,
+        critic: type[Critic] | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
         share_parameters: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -60,8 +65,7 @@ class DuelingPolicy(MemorylessPolicy):
             team, share_parameters, lambda agent: ActionValueNet(agent, widths, activation, dueling=True)
         )
         self.actors = nn.ModuleList(actors)
-        sizes = (team.critic_state_size, team.encoded_size)
-        self.critic = JointCritic(*sizes, critic_widths, activation, layer_norm, n_critics)
+        self.critic = joint_critic(team, critic_widths, activation, layer_norm, n_critics, critic, critic_kwargs)()
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         make: Any = optimizer_class

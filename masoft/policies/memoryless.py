@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft.fast import is_plain
 from masoft.functional.actions import box_to_unit, to_environment
 from masoft.policies.base import JointPolicy
 from masoft.policies.observations import agent_observations, check_no_masks, is_team_observation, split_by_agent
@@ -58,8 +59,8 @@ class MemorylessPolicy(JointPolicy, ABC):
         masks = obs.get(ACTION_MASK) if self.team.has_masks else None
         joint_mask = None if masks is None else torch.as_tensor(masks, device=self.device)
         if self._ensembles is None:
-            is_plain = getattr(type(self).distribution, "asks_actor_alone", False)
-            self._ensembles = ensembles(self.team, [*self.actors]) if is_plain else ()
+            helps = getattr(type(self).distribution, "asks_actor_alone", False) and not is_plain()
+            self._ensembles = ensembles(self.team, [*self.actors]) if helps else ()
         parts: dict[int, np.ndarray] = {}
         for some in self._ensembles:
             parts.update(zip(some.members, some.act(obs, joint_mask, deterministic, generator), strict=True))

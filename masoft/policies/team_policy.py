@@ -11,11 +11,11 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from masoft.distributions import Distribution
-from masoft.networks.critics import JointCritic
+from masoft.networks.critic import Critic
 from masoft.networks.heads import Heads
 from masoft.networks.optimizer import FusedAdam
 from masoft.policies.agent import Actor
-from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
+from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
 from masoft.policies.base import one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
 from masoft.policies.together import asks_actor_alone
@@ -34,6 +34,8 @@ class TeamPolicy(MemorylessPolicy):
         final_activation: the same for the last hidden layer of the actors; None: ``activation_fn``.
         layer_norm: normalise the critic's hidden layers.
         n_critics: number of critic networks.
+        critic: a `Critic` of your own in place of `JointCritic`; net_arch, layer_norm and n_critics are not asked then.
+        critic_kwargs: its arguments after the team.
         share_parameters: let agents of equal spaces use one actor.
         initial_action_probabilities: starting probabilities of categorical agents, for all of them or by name.
         head: a class of heads of your own, for all agents with a Box or by name: it makes the action distribution.
@@ -54,6 +56,8 @@ class TeamPolicy(MemorylessPolicy):
         final_activation: type[nn.Module] | str | None = None,
         layer_norm: bool = True,
         n_critics: int = 2,
+        critic: type[Critic] | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
         share_parameters: bool = False,
         initial_action_probabilities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
         head: Heads = None,
@@ -75,9 +79,9 @@ class TeamPolicy(MemorylessPolicy):
 
         owners = one_an_agent(team, share_parameters, build)
         self.actors = nn.ModuleList(owners)
-        sizes = (team.critic_state_size, team.encoded_size)
-        self.critic = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
-        self.critic_target = JointCritic(*sizes, critic_arch, activation, layer_norm, n_critics)
+        build_one = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs)
+        self.critic = build_one()
+        self.critic_target = build_one()
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
         optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from masoft.distributions import DiagonalGaussian
 from masoft.distributions.diagonal_gaussian import draw_few
+from masoft.fast.stacked import StackedLayers, StackedParameters, can_be_stacked
 from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, DeterministicHead, SquashedGaussianHead
 from masoft.networks.mlp import VectorEncoder
-from masoft.networks.stacked import StackedLayers, StackedParameters, can_be_stacked
 from masoft.policies.teammates import Teammate
 from masoft.spec import TeamSpec
 

@@ -37,7 +37,7 @@ from masoft.validation import (
         (Pattern("auto"), ["auto", "auto_0.2", "auto_1e-3"], ["auto_", "auto_0", "auto_-1", "auto_x", "auto_inf", 1]),
         (Every(("step", "episode")), [(1, "step"), (9, "episode")], [(0, "step"), (1,), (1, "x"), [1, "step"], 1]),
         (Nothing(), [None], [0, False, ""]),
-        (MappingOf(("a", "b"), Integer(0)), [{}, {"a": 1}, {"a": 0, "b": 2}], [{"c": 1}, {"a": -1}, [("a", 1)]]),
+        (MappingOf(("a", "b"), (Integer(0),)), [{}, {"a": 1}, {"a": 0, "b": 2}], [{"c": 1}, {"a": -1}, [("a", 1)]]),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -59,7 +59,7 @@ def test_constraints_accept_and_refuse(constraint: object, good: list[object], b
         (Callable("a schedule"), "a schedule"),
         (Pattern("auto"), "'auto' or 'auto_x' with a number x > 0"),
         (Nothing(), "None"),
-        (MappingOf(("a",), Integer(0)), "a dict with keys among 'a' and each value an integer >= 0"),
+        (MappingOf(("a",), (Integer(0),)), "a dict with keys among 'a' and each value an integer >= 0"),
     ],
 )
 def test_constraints_describe_themselves(constraint: object, words: str) -> None:

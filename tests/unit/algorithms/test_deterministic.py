@@ -100,11 +100,11 @@ def test_the_exact_gradient_raises_the_expected_value_of_a_categorical_agent() -
     model.policy.actor_optimizers[1].param_groups[0]["lr"] = 1e-2
     batch = model.sample_batch(64)
     actions = torch.cat([model._current_action(i, batch) for i in range(3)], dim=-1)
-    critic = model.policy.critic.freeze(batch.state, actions)
+    critic = model.policy.critic.turns(batch.state, actions)
 
     def expected() -> float:
         now = model.policy.distribution(1, batch.observations[1], batch.masks)
-        values = critic.q_of_each(model.team.encoded_slices[1], model._choices[1])
+        values = critic.value_of_each(model.team.encoded_slices[1], model._choices[1])
         return float((now.joint_log_probs().exp() * values).sum(-1).mean().detach())
 
     before = expected()

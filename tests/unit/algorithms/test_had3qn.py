@@ -46,8 +46,8 @@ def test_agents_learn_the_critics_values_of_all_their_legal_actions() -> None:
     model.policy.actor_optimizers[0].param_groups[0]["lr"] = 1e-2
     batch = model.sample_batch(128)
     actions = [model._greedy(i, batch.observations[i], batch.masks) for i in range(2)]
-    critic = model.policy.critic.freeze(batch.state, torch.cat(actions, dim=-1))
-    taught = critic.q_of_each(model.team.encoded_slices[0], model._choices[0])
+    critic = model.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
+    taught = critic.value_of_each(model.team.encoded_slices[0], model._choices[0])
     own = model.policy.distribution(0, batch.observations[0], batch.masks)
     before = (own.values - taught).square()[own.legal].mean().item()
     for _ in range(150):

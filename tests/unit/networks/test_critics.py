@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from masoft.networks.critics import JointCritic
+from masoft.fast.smallest import has_written_out_gradient
+from masoft.fast.written_out import ScalarLinear
+from masoft.networks.joint_critic import JointCritic
 from masoft.networks.mlp import make_activation, mlp
-from masoft.networks.smallest import has_written_out_gradient
-from masoft.networks.written_out import ScalarLinear
 
 WHERE = slice(2, 5)
 
@@ -33,8 +33,8 @@ def test_smallest_value_and_its_slope(activation: type[nn.Module], layer_norm: b
     critic = critic_of(activation, layer_norm, n_critics)
     state, actions = inputs()
     own = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).requires_grad_()
-    frozen = critic.freeze(state, actions)
-    values = frozen.min_q(WHERE, own)
+    frozen = critic.turns(state, actions)
+    values = frozen.value(WHERE, own)
     slopes = torch.autograd.grad((values * torch.arange(20.0)).sum(), own)[0]
     joint = torch.cat([actions[:, :2], own, actions[:, 5:]], dim=-1)
     expected = critic(state, joint).amin(dim=0)
@@ -52,11 +52,11 @@ def test_the_written_out_gradient_is_taken_where_it_can_be() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 2**20])
 def test_values_of_each_own_action(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("masoft.networks.critics.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("masoft.fast.saved_first_layer.CHUNK_BYTES", chunk)
     critic = critic_of()
     state, actions = inputs()
     own = torch.eye(3, dtype=torch.float64)
-    found = critic.freeze(state, actions).q_of_each(WHERE, own)
+    found = critic.turns(state, actions).value_of_each(WHERE, own)
     assert found.shape == (20, 3)
     for k in range(3):
         joint = actions.clone()
@@ -67,13 +67,13 @@ def test_values_of_each_own_action(chunk: int, monkeypatch: pytest.MonkeyPatch) 
 def test_replaced_actions_are_seen_by_the_next_agent() -> None:
     critic = critic_of()
     state, actions = inputs()
-    frozen = critic.freeze(state, actions)
+    frozen = critic.turns(state, actions)
     new = torch.ones(20, 3, dtype=torch.float64)
     frozen.replace(WHERE, new)
     joint = actions.clone()
     joint[:, WHERE] = new
     torch.testing.assert_close(frozen.actions, joint)
-    torch.testing.assert_close(frozen.min_q(slice(0, 2), joint[:, :2]), critic(state, joint).amin(dim=0))
+    torch.testing.assert_close(frozen.value(slice(0, 2), joint[:, :2]), critic(state, joint).amin(dim=0))
     torch.testing.assert_close(actions, inputs()[1])  # the caller's own stays
 
 

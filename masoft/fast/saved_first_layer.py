@@ -1,105 +1,54 @@
-"""Joint critics: independent Q-networks over the state and all agents' actions."""
+"""A critic's turns with what its first layer gives of everybody saved: an agent's turn adds its own difference."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from masoft.networks.mlp import Stack, mlp
-from masoft.networks.smallest import has_written_out_gradient, smallest_value
-from masoft.networks.written_out import ScalarLinear, linear, pass_through
+from masoft.fast.smallest import has_written_out_gradient, smallest_value
+from masoft.fast.written_out import linear, pass_through
 
 CHUNK_BYTES = 2**20
 """Actions are enumerated in blocks whose hidden layers take about this much: what fits a core's cache."""
 
 
-class JointCritic(nn.Module):
-    """``n_critics`` independent Q-networks over (state, encoded joint action).
-
-    Args:
-        state_size: length of the state vector.
-        action_size: length of the encoded joint action (Box entries, one-hot categorical parts).
-        net_arch: widths of the hidden layers, at least one.
-        activation_fn: module after each hidden layer.
-        layer_norm: normalise each hidden layer before its activation; steadies learning at one update per step.
-        n_critics: number of networks; 2 for clipped double Q-learning.
-    """
-
-    def __init__(
-        self,
-        state_size: int,
-        action_size: int,
-        net_arch: Sequence[int],
-        activation_fn: type[nn.Module] = nn.ReLU,
-        layer_norm: bool = True,
-        n_critics: int = 2,
-    ) -> None:
-        super().__init__()
-        self.state_size = state_size
-        self.n_critics = n_critics
-        n_inputs = state_size + action_size
-        hidden = [mlp(n_inputs, net_arch, activation_fn, layer_norm=layer_norm) for _ in range(n_critics)]
-        self.networks = nn.ModuleList([Stack(*layers, ScalarLinear(net_arch[-1])) for layers in hidden])
-        self._weights = tuple(self.parameters())
-
-    def forward(self, state: Tensor, actions: Tensor) -> Tensor:
-        """Q-values of each network.
-
-        Args:
-            state: (batch, state_size).
-            actions: (batch, action_size), encoded.
-
-        Returns:
-            (n_critics, batch).
-        """
-        inputs = torch.cat([state, actions], dim=-1)
-        return torch.stack([network(inputs) for network in self.networks])
-
-    def freeze(self, state: Tensor, actions: Tensor) -> FrozenCritic:
-        """A view of this critic for the actors' turns, see `FrozenCritic`."""
-        return FrozenCritic(self, state, actions)
-
-    @torch.no_grad()
-    def follow(self, critic: JointCritic, share: float) -> None:
-        """Polyak averaging: move each weight by ``share``, in (0, 1], towards that of another critic of this shape."""
-        torch._foreach_lerp_(self._weights, critic._weights, share)
-
-
-class FrozenCritic:
-    """A critic whose weights rest while the agents improve one after the other.
+class SavedFirstLayer:
+    """Independent networks whose weights rest while the agents improve one after the other; equals `PlainTurns`.
 
     The first layer over the state and all agents' current actions is computed once; an agent's turn only adds the
     difference that its own action makes. Gradients flow to the agent's action alone, through the smaller network.
 
     Args:
-        critic: the critic, used without gradients to its weights.
+        layers: of each network, a linear one first; used without gradients to their weights.
+        weights: all of them.
         state: (batch, state_size).
         actions: (batch, action_size), the current encoded joint action; not modified.
     """
 
-    def __init__(self, critic: JointCritic, state: Tensor, actions: Tensor) -> None:
-        self._weights = critic._weights
-        self._offset = critic.state_size
+    def __init__(
+        self, layers: Sequence[Sequence[nn.Module]], weights: Sequence[Tensor], state: Tensor, actions: Tensor
+    ) -> None:
+        self._weights = weights
+        self._offset = state.shape[-1]
         self._actions = actions.detach().to(state.dtype, copy=True)
-        networks: list[Any] = [[*network.children()] for network in critic.networks]
-        self._first_weights: list[Tensor] = [network[0].weight.detach() for network in networks]
-        self._layers: list[list[nn.Module]] = [network[1:] for network in networks]
+        firsts: list[nn.Linear] = [network[0] for network in layers]  # type: ignore[misc]
+        self._first_weights: list[Tensor] = [first.weight.detach() for first in firsts]
+        self._layers: list[Sequence[nn.Module]] = [network[1:] for network in layers]
         # A row goes back through its own network only; on a GPU one would have to wait for how many rows these are.
         self._is_written_out = state.is_cpu and all(map(has_written_out_gradient, self._layers))
         with torch.no_grad():
             inputs = torch.cat([state, self._actions], dim=-1)
-            self._hidden: list[Tensor] = [linear(inputs, network[0]) for network in networks]
+            self._hidden: list[Tensor] = [linear(inputs, first) for first in firsts]
 
     @property
     def actions(self) -> Tensor:
         """The current encoded joint action, (batch, action_size)."""
         return self._actions
 
-    def min_q(self, where: slice, action: Tensor) -> Tensor:
+    def value(self, where: slice, action: Tensor) -> Tensor:
         """Smallest Q-value when one agent plays ``action`` and the others their current actions.
 
         Args:
@@ -117,7 +66,7 @@ class FrozenCritic:
             return self._smallest(hidden)
 
     @torch.no_grad()
-    def q_of_each(self, where: slice, actions: Tensor) -> Tensor:
+    def value_of_each(self, where: slice, actions: Tensor) -> Tensor:
         """Smallest Q-value of each of an agent's own actions, the others playing their current ones.
 
         Args:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from masoft.networks.written_out import ScalarLinear, linear
+from masoft.fast.written_out import ScalarLinear, linear
 
 
 def smallest_value(

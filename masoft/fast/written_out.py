@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from masoft.fast import is_plain
 from masoft.functional.observations import TaggedRows
 
 
@@ -33,13 +34,18 @@ class ScalarLinear(nn.Linear):
 
 
 def pass_through(inputs: Tensor | TaggedRows, layers: Iterable[nn.Module]) -> Tensor:
-    """Layers one after the other, without what PyTorch does around the call of a module: hooks on single layers.
+    """Layers one after the other, without what PyTorch does around the call of a module, unless a hook waits there.
 
     Args:
         inputs: (batch, n_inputs), outside the graph where they are tagged rows.
         layers: any modules; linear layers with ReLUs or tanhs between them have their gradient written out.
     """
     layers = [*layers]
+    if is_plain() or any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+        plain: Tensor = inputs.written_out() if isinstance(inputs, TaggedRows) else inputs
+        for layer in layers:
+            plain = layer(plain)
+        return plain
     helps = isinstance(inputs, TaggedRows) or (inputs.dim() == 2 and torch.is_grad_enabled())
     if helps and is_written_out(layers):
         weights = [weight for layer in layers[::2] for weight in (layer.weight, layer.bias)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from masoft.fast.written_out import ScalarLinear, is_written_out, linear, pass_through
 from masoft.networks.mlp import mlp
-from masoft.networks.written_out import ScalarLinear, is_written_out, linear, pass_through
 
 
 def layers_of(last: str, depth: int = 2, activation: type[nn.Module] = nn.ReLU) -> list[nn.Module]:
