@@ -117,13 +117,17 @@ def check_record(kind: type, values: Mapping[str, Any], path: Path) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in values:
         if name not in fields:
-            raise ConfigurationError(explain(f"{path}: the field", "known", name, nearest(name, fields)))
+            raise _damaged(path, explain("The field", "known", name, nearest(name, fields)))
     for name, field in fields.items():
         if name not in values:
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                raise ConfigurationError(explain(f"{path}", f"one with the field {name!r}", sorted(values)))
+                raise _damaged(path, explain("Its fields", f"complete, {name!r} among them", sorted(values)))
             continue
         allowed = [kind.strip() for kind in str(field.type).split("[")[0].split("|")]
         types = tuple(each for kind in allowed for each in _KINDS[kind])
         if not isinstance(values[name], types) or (isinstance(values[name], bool) and bool not in types):
-            raise ConfigurationError(explain(f"{path}: {name}", f"of the type {field.type}", values[name]))
+            raise _damaged(path, explain(name, f"of the type {field.type}", values[name]))
+
+
+def _damaged(path: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"{path} is damaged: {reason}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -87,8 +89,9 @@ class Executors:
             if executor is None:
                 continue
             if now:
-                for process in list((getattr(executor, "_processes", None) or {}).values()):
-                    process.kill()
+                for number in list(getattr(executor, "_processes", None) or ()):
+                    with suppress(OSError):
+                        os.kill(number, getattr(signal, "SIGKILL", signal.SIGTERM))
             executor.shutdown(wait=not now)
 
 

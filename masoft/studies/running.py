@@ -101,7 +101,6 @@ def run(
         write_index(study, study_folder)
         pending = [each for each in mine if is_pending(study_folder / each.key, retry_failed)]
         _do(pending, pool, lead, retries, progress_bar)
-        pool.is_over = True
     outcome: dict[str, list[str]] = {"done": [], "failed": []}
     for each in mine:
         outcome["done" if is_finished(study_folder / each.key) else "failed"].append(each.key)
@@ -213,6 +212,7 @@ def _do(pending: Sequence[Run], pool: _Pool, lead: _Lead, retries: int, progress
         for each, answer in answers:
             _take(each, answer, lead)
             bar.update()
+    pool.is_over = True
     if lead.problem is not None:
         raise ConfigurationError(lead.problem)
     if lead.stopped_by is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib.util
 import json
 import os
@@ -330,30 +331,34 @@ def test_a_missing_extra_is_one_line_with_its_command(
     assert printed.count("\n") == 1 and "pip install" in printed and "masoft[mamujoco]" in printed
 
 
-FULL = Path("/dev/full")
-needs_full = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's disk without space")
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is flushed to the disk finds it full; links to /dev/full would be replaced, not written to."""
+
+    def refuse(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("masoft.files.atomic.os.fsync", refuse)
 
 
-@needs_full
-def test_a_full_disk_is_one_line_with_the_cure(tmp_path: Path) -> None:
-    (tmp_path / "study.json").symlink_to(FULL)  # what the command writes first
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_one_line_with_the_cure(tmp_path: Path, capsys: Capture) -> None:
     study = tmp_path / "s.toml"
     study.write_text('seeds = [0]\ntotal_timesteps = 5\nalgorithms = ["HASAC"]\nenvironments = ["matrix/maxent"]\n')
-    command = [sys.executable, "-m", "masoft.cli", "study", str(study), "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("masoft: No space left on device")
-    assert "--out" in done.stderr
+    assert run("study", study, "--out", tmp_path / "out") == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and printed.startswith("masoft: No space left on device") and "--out" in printed
 
 
-@needs_full
+@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_as_json(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     for file in folder.iterdir():
         (tmp_path / file.name).symlink_to(file)
     (tmp_path / "learning_curve.png").unlink()
-    (tmp_path / "learning_curve.png").symlink_to(FULL)
+    (tmp_path / "learning_curve.png").write_bytes(b"the last good one")
     assert run("plot", tmp_path, "--kind", "curves", "--json") == 2
     assert "No space left" in json.loads(capsys.readouterr().out)["error"]
+    assert (tmp_path / "learning_curve.png").read_bytes() == b"the last good one"
 
 
 # ---------------------------------------------------------------- completion

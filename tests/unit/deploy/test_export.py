@@ -272,6 +272,11 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="action_masks must be left out"):
         deployed.predict({"a": np.zeros(2)}, action_masks={"a": [1, 0]})
     (tmp_path / "a.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelFileError, match="its contract was written with"):
+        load(tmp_path)
+    contract = json.loads((tmp_path / "team.json").read_text())
+    del contract["agents"][0]["sha256"]
+    (tmp_path / "team.json").write_text(json.dumps(contract))
     with pytest.raises(ModelFileError, match="cannot be run"):
         load(tmp_path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
