@@ -6,7 +6,77 @@ Public names load on first use, so that ``import masoft`` costs nothing and does
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getattr__` does it
+    from masoft import (
+        algorithms as algorithms,
+    )
+    from masoft import (
+        buffers as buffers,
+    )
+    from masoft import (
+        callbacks as callbacks,
+    )
+    from masoft import (
+        cli as cli,
+    )
+    from masoft import (
+        deploy as deploy,
+    )
+    from masoft import (
+        envs as envs,
+    )
+    from masoft import (
+        errors as errors,
+    )
+    from masoft import (
+        files as files,
+    )
+    from masoft import (
+        functional as functional,
+    )
+    from masoft import (
+        mirror as mirror,
+    )
+    from masoft import (
+        networks as networks,
+    )
+    from masoft import (
+        notation as notation,
+    )
+    from masoft import (
+        policies as policies,
+    )
+    from masoft import (
+        presets as presets,
+    )
+    from masoft import (
+        spec as spec,
+    )
+    from masoft import (
+        studies as studies,
+    )
+    from masoft import (
+        tabular as tabular,
+    )
+    from masoft import (
+        testing as testing,
+    )
+    from masoft import (
+        validation as validation,
+    )
+    from masoft.algorithms.a2po import A2PO
+    from masoft.algorithms.decomposition import QMIX, VDN
+    from masoft.algorithms.estimator import clone
+    from masoft.algorithms.fop import FOP
+    from masoft.algorithms.had3qn import HAD3QN
+    from masoft.algorithms.haml import HAML
+    from masoft.algorithms.happo import HAA2C, HAPPO, HATRPO
+    from masoft.algorithms.hasac import HASAC, MASAC, MEHAML
+    from masoft.algorithms.hatd3 import HADDPG, HATD3, MADDPG, MATD3
+    from masoft.algorithms.mappo import IPPO, MAPPO, CoPPO
+    from masoft.envs import make, make_vec
 
 __version__ = "0.1.0"
 
@@ -63,21 +133,48 @@ _SUBMODULES = (
     "validation",
 )
 
-__all__ = ["ALGORITHMS", "__version__", *sorted(_HOME)]
+__all__ = [
+    "ALGORITHMS",
+    "__version__",
+    "A2PO",
+    "CoPPO",
+    "FOP",
+    "HAA2C",
+    "HAD3QN",
+    "HADDPG",
+    "HAML",
+    "HAPPO",
+    "HASAC",
+    "HATD3",
+    "HATRPO",
+    "IPPO",
+    "MADDPG",
+    "MAPPO",
+    "MASAC",
+    "MATD3",
+    "MEHAML",
+    "QMIX",
+    "VDN",
+    "clone",
+    "make",
+    "make_vec",
+]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the module of a public name, or a submodule, on first use (PEP 562)."""
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f"masoft.{name}")
-    else:
-        from masoft.errors import nearest
+if not TYPE_CHECKING:  # or a checker would take any name for granted
 
-        raise AttributeError(f"module 'masoft' has no attribute {name!r}. {nearest(name, [*_HOME, *_SUBMODULES])}")
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import the module of a public name, or a submodule, on first use (PEP 562)."""
+        if name in _HOME:
+            value = getattr(importlib.import_module(_HOME[name]), name)
+        elif name in _SUBMODULES:
+            value = importlib.import_module(f"masoft.{name}")
+        else:
+            from masoft.errors import nearest
+
+            raise AttributeError(f"module 'masoft' has no attribute {name!r}. {nearest(name, [*_HOME, *_SUBMODULES])}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

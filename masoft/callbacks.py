@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stable_baselines3.common.callbacks import BaseCallback
@@ -24,14 +26,16 @@ class TeamProgressBar(BaseCallback):
 
     Args:
         console: where to draw; None: standard error.
+        evaluation: gives the mean return of the last evaluation, or None; shown beside the return in training.
 
     Example:
         ``model.learn(100_000, callback=TeamProgressBar())``
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, evaluation: Callable[[], float | None] | None = None) -> None:
         super().__init__()
         self._console = console
+        self._evaluation = evaluation
         self._marks: list[tuple[float, int, int]] = []
         self._phase = ""
         self._drawn_at = 0.0
@@ -42,13 +46,14 @@ class TeamProgressBar(BaseCallback):
             TextColumn("{task.fields[phase]}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[returns]}"),
             TextColumn("{task.fields[speed]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[remaining]}"),
             console=self._console or Console(stderr=True),
         )
         total = max(self.model._total_timesteps - self._start_steps, 0)
-        self._task = self._progress.add_task("", total=total, phase="start", speed="", remaining="")
+        self._task = self._progress.add_task("", total=total, phase="start", returns="", speed="", remaining="")
         self._progress.start()
 
     def _on_step(self) -> bool:
@@ -74,9 +79,15 @@ class TeamProgressBar(BaseCallback):
             self._task,
             completed=self.model.num_timesteps - self._start_steps,
             phase=phase,
+            returns=self._returns(),
             speed=f"{steps_per_second:,.0f} steps/s  {updates_per_second:,.0f} updates/s",
-            remaining=f"{_clock(left / steps_per_second)} left" if steps_per_second > 0 and left > 0 else "",
+            remaining=f"{clock(left / steps_per_second)} left" if steps_per_second > 0 and left > 0 else "",
         )
+
+    def _returns(self) -> str:
+        recent, evaluated = recent_return(self.model), self._evaluation() if self._evaluation else None
+        parts = ["" if recent is None else f"return {recent:.1f}", "" if evaluated is None else f"eval {evaluated:.1f}"]
+        return "  ".join(part for part in parts if part)
 
     def _speeds(self) -> tuple[float, float]:
         """Steps and updates a second over the window; zeros until there are two marks."""
@@ -121,7 +132,13 @@ class EvenLogging(BaseCallback):
         self._dumped_at = model.num_timesteps
 
 
-def _clock(seconds: float) -> str:
+def recent_return(model: Any) -> float | None:
+    """Mean return of the episodes that ended lately in training; None before the first."""
+    ended = [episode["r"] for episode in model.ep_info_buffer or ()]
+    return float(np.mean(ended)) if ended else None
+
+
+def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

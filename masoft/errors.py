@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONG_LIST = 20
+"""More choices than this are not listed whole in a message."""
+
 
 class MasoftError(Exception):
     """Base class of every error that masoft raises on purpose."""
@@ -64,10 +67,18 @@ def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
     """Name the choices most like ``name``, for messages about unknown names.
 
     Returns:
-        ``"Did you mean 'a' or 'b'?"``, or the list of all choices where none is alike.
+        ``"Did you mean 'a' or 'b'?"``; where none is alike, all choices, or of a long list those least unlike.
     """
     pool = sorted(choices)
     close = difflib.get_close_matches(name, pool, n=count, cutoff=0.5)
+    if not close and len(pool) > LONG_LIST:
+        close = sorted(pool, key=lambda choice: -_likeness(name.lower(), choice.lower()))[:count]
     if close:
         return "Did you mean " + " or ".join(repr(choice) for choice in close) + "?"
     return "Known: " + ", ".join(pool) + "."
+
+
+def _likeness(name: str, choice: str) -> float:
+    """How alike two names are: by the best of the parts between slashes, and higher where one contains the other."""
+    alike = max(difflib.SequenceMatcher(None, name, part).ratio() for part in (choice, *choice.split("/")))
+    return alike + (name in choice)

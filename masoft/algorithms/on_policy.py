@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from masoft.policies.on_policy_mlp import MlpTeamPolicy
 from masoft.policies.on_policy_rnn import RnnTeamPolicy
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 from masoft.validation import Constraints, Integer, Nothing, Real
+
+T = TypeVar("T", bound="OnPolicyTeamAlgorithm")
 
 
 class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
@@ -119,6 +121,18 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
         self.stats_window_size = stats_window_size
         if vec_env is not None:
             self._setup_model()
+
+    def learn(
+        self: T,
+        total_timesteps: int | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 1,
+        tb_log_name: str = "OnPolicyAlgorithm",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> T:
+        """Train, see `TeamAlgorithm.learn`; ``log_interval`` counts rollouts."""
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -13,11 +12,13 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
+from masoft.algorithms.fitting import check_same_team, fitting_into_memory
 from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec, team_of
@@ -244,12 +245,25 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
         model.preset_timesteps = found.total_timesteps
         return model
 
-    def learn(self: T, total_timesteps: int | None = None, *args: Any, **kwargs: Any) -> T:
+    def learn(
+        self: T,
+        total_timesteps: int | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 4,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> T:
         """Train, as stable-baselines3's ``learn``; timesteps count environment steps, not agents.
 
         Args:
             total_timesteps: environment steps; None: as many as the preset says that the model was made from.
-            args, kwargs: ``callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar``, as in SB3.
+            callback: one of stable-baselines3's or masoft's callbacks, a list of them, or a function of (locals,
+                globals) that returns whether to go on.
+            log_interval: episodes between two rows of the log (on-policy methods: rollouts); None writes none.
+            tb_log_name: of the run in TensorBoard.
+            reset_num_timesteps: whether steps are counted from 0; False goes on.
+            progress_bar: draw stable-baselines3's bar.
         """
         total = self.preset_timesteps if total_timesteps is None else total_timesteps
         if total is None:
@@ -258,7 +272,14 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
             )
         self.is_learning = True
         try:
-            return super().learn(total, *args, **kwargs)  # type: ignore[safe-super]
+            return super().learn(  # type: ignore[safe-super]
+                total,
+                callback,
+                log_interval,  # type: ignore[arg-type]
+                tb_log_name,
+                reset_num_timesteps,
+                progress_bar,
+            )
         finally:
             self.is_learning = False
 
@@ -323,8 +344,7 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
             self.watch.forgive()
         with statistics_at_rest(vec_env):
             mean, _ = evaluate_policy(self, vec_env, n_eval_episodes=n_eval_episodes, warn=False)  # type: ignore[arg-type]
-        assert isinstance(mean, float)
-        return mean
+        return float(mean)  # type: ignore[arg-type]  # of the rewards' own type: float32 in a batched simulator
 
     def export(self, folder: str | Path) -> Path:
         """Write one ONNX file an agent and a JSON contract, which `masoft.deploy.load` plays without torch.
@@ -354,37 +374,6 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
             raise ConfigurationError(
                 f"This {type(self).__name__} has no environment to learn in. Call set_env(env), or pass env= to load."
             )
-
-
-@contextmanager
-def fitting_into_memory(which: str, size: int) -> Iterator[None]:
-    """Say which argument asks for more memory than there is.
-
-    Raises:
-        ConfigurationError: names the argument.
-    """
-    try:
-        yield
-    except (MemoryError, OverflowError, RuntimeError, TypeError) as error:  # torch has one for each way to fail
-        cure = f"Lower it: {error or type(error).__name__}"
-        raise ConfigurationError(explain(which, "small enough for memory", size, cure)) from error
-
-
-def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
-    """Refuse an environment whose team is not the one that a model was made for.
-
-    Raises:
-        ConfigurationError: names the first difference.
-    """
-    if expected.names != found.names:
-        raise ConfigurationError(explain("The environment's agents", f"{expected.names}", found.names))
-    pairs: tuple[tuple[str, spaces.Space, spaces.Space], ...] = (  # type: ignore[type-arg]
-        ("observation space", expected.observation_space, found.observation_space),
-        ("action space", expected.action_space, found.action_space),
-    )
-    for what, mine, theirs in pairs:
-        if mine != theirs:
-            raise ConfigurationError(explain(f"The environment's {what}", f"{mine}", theirs))
 
 
 __all__ = [

@@ -16,6 +16,7 @@ from masoft.errors import MasoftError, nearest
 COMMANDS = {
     "train": "masoft.cli.train",
     "evaluate": "masoft.cli.evaluate",
+    "enjoy": "masoft.cli.enjoy",
     "study": "masoft.cli.study",
     "plot": "masoft.cli.plot",
     "export": "masoft.cli.export",
@@ -33,6 +34,10 @@ _SYSTEM = {
     errno.EDQUOT: "Free some of your quota, or write elsewhere with --out. What was finished before is whole.",
     errno.EACCES: "Choose a folder that you may write to, with --out.",
     errno.EROFS: "Choose a folder that can be written to, with --out.",
+    errno.ENOTDIR: "A part of that name is a file: name a folder, with --out where it is to be written.",
+    errno.EEXIST: "That is a file: name a folder, with --out where it is to be written.",
+    errno.EISDIR: "That is a folder: name a file.",
+    errno.ENOENT: "Is the name right, and was the run finished? `masoft train --resume FOLDER` finishes one.",
 }
 
 
@@ -63,7 +68,7 @@ class LazyGroup(click.Group):
 def cli(traceback: bool) -> None:
     """Train, evaluate and inspect teams of agents.
 
-    Start with: masoft train hasac mpe/simple_speaker_listener_v4 --total-timesteps 50000 --out runs/first
+    Start with: masoft train mpe/simple_speaker_listener_v4    (about a minute)
     """
 
 

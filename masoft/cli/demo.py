@@ -21,12 +21,19 @@ EPISODES = 100
 
 @click.command(short_help="Train two small teams from start to end.")
 @click.option("--out", default="runs/demo", show_default=True, type=click.Path(path_type=Path), help="Folder to fill.")
-@click.option("--scale", default=1.0, show_default=True, help="Fraction of the training steps; for a quick look.")
+@click.option(
+    "--scale",
+    default=1.0,
+    type=click.FloatRange(0, min_open=True),
+    show_default=True,
+    help="Fraction of the training steps; for a quick look.",
+)
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
 def command(out: Path, scale: float, no_progress: bool) -> None:
     """Train two small teams, save, reload, evaluate, draw: a few minutes on two cores."""
     import torch
 
+    out.mkdir(parents=True, exist_ok=True)  # an unwritable folder is told before any work
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
     click.echo("1. The matrix game of the paper's Figure 1, started near its worst equilibrium")
     matrix_game(round(MATRIX_STEPS * scale))
@@ -79,7 +86,7 @@ def probabilities(model: Any, agent: int) -> list[float]:
 
 def speaker_listener(out: Path, steps: int, *, bar: bool) -> None:
     """Train, save, reload, play against random actions, draw."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "learning_rate": 1e-3,
         "learning_starts": min(1_000, steps // 2),
         "gradient_steps": 2,

@@ -15,9 +15,13 @@ import click
 
 import masoft
 from masoft.cli.output import show_json, show_table
+from masoft.cli.requirements import missing_of
 from masoft.errors import ConfigurationError, explain
 
 CORE = ("torch", "stable-baselines3", "gymnasium", "pettingzoo", "numpy", "mpe2", "supersuit", "tensorboard")
+
+# Extras that are no simulator's, and what they are for.
+EXTRAS = {"deploy": "ONNX files", "studies": "comparisons, tuning, movies", "ray": "more machines"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def command(env: str | None, strict: bool, steps: int, as_json: bool) -> None:
     if env is not None:
         examine_env(env, strict=strict, steps=steps, as_json=as_json)
         return
-    findings = [*core(), *simulators(), starcraft(), *machine()]
+    findings = [*core(), *simulators(), starcraft(), *extras(), *machine()]
     if as_json:
         show_json([asdict(finding) for finding in findings])
         return
@@ -113,6 +117,16 @@ def simulators() -> list[Finding]:
             state = "ready" if entry.is_installed else f"needs {', '.join(entry.missing)}"
             families[family] = Finding(family, state, entry.is_installed, entry.install_command)
     return list(families.values())
+
+
+def extras() -> list[Finding]:
+    """What the extras for deployment, studies and clusters still need here, by masoft's own list of requirements."""
+    found = []
+    for name, use in EXTRAS.items():
+        missing = missing_of(name)
+        state = f"needs {', '.join(missing)}" if missing else "ready"
+        found.append(Finding(f"[{name}] {use}", state, not missing, f'pip install "masoft[{name}]"'))
+    return found
 
 
 def starcraft() -> Finding:

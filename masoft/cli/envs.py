@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from masoft.cli.output import show_json, show_table
+from masoft.errors import ConfigurationError, explain, nearest
 
 
 @click.command(short_help="List environments.")
@@ -14,10 +15,16 @@ from masoft.cli.output import show_json, show_table
 @click.option("--spaces", is_flag=True, help="Build each installed one and show its agents and spaces.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(pattern: str, spaces: bool, as_json: bool) -> None:
-    """List environment ids that contain PATTERN."""
+    """List environment ids that contain PATTERN; a family (mamujoco), a part of a name (ant), anything.
+
+    Your own are named module:Class or module:function, and need not be listed.
+    """
     from masoft.envs import registered
 
-    entries = [entry for entry in registered() if pattern in entry.id]
+    entries = [entry for entry in registered() if pattern.lower() in entry.id.lower()]
+    if not entries:
+        cure = nearest(pattern, [entry.id for entry in registered()])
+        raise ConfigurationError(explain("PATTERN", "part of an environment id", pattern, cure))
     rows: list[dict[str, Any]] = []
     for entry in entries:
         row: dict[str, Any] = {"id": entry.id, "extra": entry.extra, "installed": entry.is_installed}

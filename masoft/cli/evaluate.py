@@ -9,7 +9,9 @@ import click
 
 import masoft
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import MODEL, RunSettings
+from masoft.cli.own_code import ask_trust, trusted_option
+from masoft.cli.run_folder import SETTINGS, RunSettings
+from masoft.cli.trained import model_file
 from masoft.cli.values import Count
 
 
@@ -19,17 +21,23 @@ from masoft.cli.values import Count
 @click.option("--seed", type=Count(), default=1_000_000, show_default=True, help="Of the evaluation environment.")
 @click.option("--stochastic", is_flag=True, help="Draw actions instead of taking each policy's mode.")
 @click.option("--random/--no-random", default=True, help="Play legal random actions too, for comparison.")
+@click.option("--best", is_flag=True, help="Play best.zip, the best team that --eval-every met, not the last one.")
+@trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(folder: Path, episodes: int, seed: int, stochastic: bool, random: bool, as_json: bool) -> None:
+def command(
+    folder: Path, episodes: int, seed: int, stochastic: bool, random: bool, best: bool, trusted: bool, as_json: bool
+) -> None:
     """Play the team of a run folder and print its return."""
     import torch
 
     torch.set_num_threads(1)
     settings = RunSettings.load(folder)
     cls = settings.algorithm_class()
+    file = model_file(folder, best=best)
+    ask_trust(settings.env, folder / SETTINGS, trusted=trusted)
     env = masoft.make_vec(settings.env, 1, seed=seed, **settings.env_kwargs)
     try:
-        model = cls.load(folder / MODEL, env=env, verbose=0)
+        model = cls.load(file, env=env, verbose=0)
         returns = play(model, env, episodes, deterministic=not stochastic)
         baseline = play_random(env, episodes, seed) if random else None
     finally:
@@ -51,7 +59,7 @@ def play(model: Any, env: Any, episodes: int, *, deterministic: bool) -> list[fl
     from stable_baselines3.common.evaluation import evaluate_policy
 
     returns, _ = evaluate_policy(
-        model, env, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True
+        model, env, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True, warn=False
     )
     return list(returns)  # type: ignore[arg-type]
 

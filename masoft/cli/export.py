@@ -7,18 +7,21 @@ from pathlib import Path
 import click
 
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import MODEL, RunSettings
+from masoft.cli.run_folder import RunSettings
+from masoft.cli.trained import model_file
 
 
 @click.command(short_help="Write a trained team's actors as ONNX files.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Where to.  [default: FOLDER/actors]")
+@click.option("--best", is_flag=True, help="Export best.zip, the best team that --eval-every met, not the last one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(folder: Path, out: Path | None, as_json: bool) -> None:
+def command(folder: Path, out: Path | None, best: bool, as_json: bool) -> None:
     """Write one ONNX file an agent and team.json; masoft.deploy.load plays them without torch."""
     settings = RunSettings.load(folder)
     target = out or folder / "actors"
-    settings.algorithm_class().load(folder / MODEL, device="cpu", verbose=0).export(target)
+    cls, file = settings.algorithm_class(), model_file(folder, best=best)
+    cls.load(file, device="cpu", verbose=0).export(target)
     files = sorted(str(path) for path in target.iterdir())
     if as_json:
         show_json({"folder": str(target), "files": files})

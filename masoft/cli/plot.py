@@ -12,7 +12,9 @@ import click
 
 import masoft
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import MODEL, SETTINGS, RunSettings, draw_curve
+from masoft.cli.own_code import ask_trust, trusted_option
+from masoft.cli.run_folder import SETTINGS, RunSettings, draw_curve
+from masoft.cli.trained import model_file
 from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, MasoftError, explain
 
@@ -33,9 +35,17 @@ PLAIN = ("curves", "scores", "traces")
 @click.option("--movie", type=click.Choice(["gif", "mp4"]), default="gif", show_default=True, help="Of an episode.")
 @click.option("--episodes", type=Count(2), default=20, show_default=True, help="Played for contributions.")
 @click.option("--seed", type=Count(), default=1_000_000, show_default=True, help="Of the environment played in.")
+@trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    folder: Path, kinds: tuple[str, ...], ending: str, movie: str, episodes: int, seed: int, as_json: bool
+    folder: Path,
+    kinds: tuple[str, ...],
+    ending: str,
+    movie: str,
+    episodes: int,
+    seed: int,
+    trusted: bool,
+    as_json: bool,
 ) -> None:
     """Draw into the folder of a study (`masoft study`) or of a run (`masoft train`, or one of a study).
 
@@ -49,10 +59,10 @@ def command(
         raise ConfigurationError(explain("FOLDER", "that of a run or a study", str(folder), cure))
     chosen = _chosen(kinds, OF_A_RUN if is_run else OF_A_STUDY, "run" if is_run else "study")
     if is_run:
-        picture = RunPictures(folder, ending, movie, episodes, seed, explicit=bool(kinds))
+        picture = RunPictures(folder, ending, movie, episodes, seed, explicit=bool(kinds), trusted=trusted)
         found = [picture.draw(kind) for kind in chosen]
     else:
-        found = [_of_study(folder, kind, ending, seed) for kind in chosen]
+        found = [_of_study(folder, kind, ending, seed, trusted) for kind in chosen]
     pictures = [each for each in found if each is not None]
     if as_json:
         show_json({"pictures": [str(each) for each in pictures]})
@@ -74,11 +84,11 @@ def _chosen(kinds: Sequence[str], possible: Sequence[str], what: str) -> Sequenc
     return kinds or [kind for kind in possible if kind in PLAIN]
 
 
-def _of_study(folder: Path, kind: str, ending: str, seed: int) -> Path:
+def _of_study(folder: Path, kind: str, ending: str, seed: int, trusted: bool) -> Path:
     from masoft import studies
 
     if kind == "policies":
-        return _policies_of_study(folder, ending, seed)
+        return _policies_of_study(folder, ending, seed, trusted)
     draw, name = {
         "curves": (studies.draw_curves, "learning_curves"),
         "scores": (studies.draw_scores, "final_returns"),
@@ -88,7 +98,7 @@ def _of_study(folder: Path, kind: str, ending: str, seed: int) -> Path:
     return draw(studies.read_results(folder), folder / f"{name}.{ending}")
 
 
-def _policies_of_study(folder: Path, ending: str, seed: int) -> Path:
+def _policies_of_study(folder: Path, ending: str, seed: int, trusted: bool) -> Path:
     """What each algorithm's first seed does in the first environment that has a Discrete agent."""
     from masoft.studies import draw_policies
     from masoft.studies.running import DONE, read_index
@@ -96,7 +106,7 @@ def _policies_of_study(folder: Path, ending: str, seed: int) -> Path:
     models: dict[str, dict[str, Team]] = {}
     for key, entry in read_index(folder).items():
         if (folder / key / DONE).exists():
-            models.setdefault(entry["environment"], {}).setdefault(entry["algorithm"], Team.of(folder / key))
+            models.setdefault(entry["environment"], {}).setdefault(entry["algorithm"], Team.of(folder / key, trusted))
     refusal: MasoftError = ConfigurationError(explain("The study", "one with a finished run", str(folder)))
     for teams in models.values():
         first = next(iter(teams.values()))
@@ -117,15 +127,17 @@ class Team:
         algorithm: name of its class.
         env: environment id.
         env_kwargs: its arguments.
+        trusted: whether code of somebody's own that the settings name may be imported.
     """
 
     folder: Path
     algorithm: str
     env: str
     env_kwargs: dict[str, Any]
+    trusted: bool = False
 
     @classmethod
-    def of(cls, folder: Path) -> Team:
+    def of(cls, folder: Path, trusted: bool = False) -> Team:
         """Read the settings of a run or of a study's run.
 
         Raises:
@@ -133,21 +145,29 @@ class Team:
         """
         if (folder / SETTINGS).exists():
             settings = RunSettings.load(folder)
-            found = cls(folder, settings.algorithm, settings.env, settings.env_kwargs)
+            found = cls(folder, settings.algorithm, settings.env, settings.env_kwargs, trusted)
         else:
-            values = json.loads((folder / STUDY_RUN).read_text())
-            found = cls(folder, values["algorithm"], values["env"], values["env_kwargs"])
+            try:
+                values = json.loads((folder / STUDY_RUN).read_text())
+                found = cls(folder, values["algorithm"], values["env"], values["env_kwargs"], trusted)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ConfigurationError(f"{folder / STUDY_RUN} is damaged: {error}") from error
         if found.algorithm not in masoft.ALGORITHMS:
             raise ConfigurationError(explain("The run's algorithm", "one of masoft's", found.algorithm))
         return found
 
     def load(self) -> Any:
         """The trained model."""
-        return getattr(masoft, self.algorithm).load(self.folder / MODEL, device="cpu", verbose=0)
+        return getattr(masoft, self.algorithm).load(model_file(self.folder), device="cpu", verbose=0)
 
-    def make(self) -> Any:
-        """A new environment of the kind that it was trained in."""
-        return masoft.make(self.env, **self.env_kwargs)
+    def make(self, **kwargs: Any) -> Any:
+        """A new environment of the kind that it was trained in.
+
+        Raises:
+            ConfigurationError: it is somebody's own code, and not trusted.
+        """
+        ask_trust(self.env, self.folder, trusted=self.trusted)
+        return masoft.make(self.env, **{**self.env_kwargs, **kwargs})
 
 
 @dataclass(frozen=True)
@@ -160,6 +180,7 @@ class RunPictures:
     episodes: int
     seed: int
     explicit: bool
+    trusted: bool = False
 
     def draw(self, kind: str) -> Path | None:
         """Draw one kind; None where it was not asked for by name and there is nothing to draw yet."""
@@ -178,7 +199,7 @@ class RunPictures:
             return None
 
     def _curve(self) -> Path:
-        team = Team.of(self.folder)
+        team = Team.of(self.folder, self.trusted)
         picture = draw_curve(self.folder, f"{team.algorithm} on {team.env}")
         if picture is None:
             raise ConfigurationError(explain("The run", "one in which an episode has ended", str(self.folder)))
@@ -192,21 +213,22 @@ class RunPictures:
     def _policies(self) -> Path:
         from masoft.studies import draw_policies
 
-        team = Team.of(self.folder)
+        team = Team.of(self.folder, self.trusted)
         path = self.folder / f"policies.{self.ending}"
         return draw_policies({team.algorithm: team.load()}, team.make, path, seed=self.seed)
 
     def _contributions(self) -> Path:
         from masoft.studies import contributions, draw_contributions
 
-        team = Team.of(self.folder)
+        team = Team.of(self.folder, self.trusted)
         found = contributions(team.load(), team.make, n_eval_episodes=self.episodes, seed=self.seed)
         return draw_contributions(found, self.folder / f"contributions.{self.ending}")
 
     def _episode(self) -> Path:
         from masoft.studies import record_episode
 
-        team = Team.of(self.folder)
+        team = Team.of(self.folder, self.trusted)
         path = self.folder / f"episode.{self.movie}"
+        ask_trust(team.env, self.folder, trusted=self.trusted)
         record_episode(team.load(), team.env, path, env_kwargs=team.env_kwargs, seed=self.seed)
         return path

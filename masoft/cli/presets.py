@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from masoft.cli.output import show_json, show_table
+from masoft.errors import ConfigurationError, explain, nearest
 
 
 @click.command(short_help="List published settings, or show one.")
@@ -29,6 +30,9 @@ def command(algorithm: str, name: str, variant: str, as_json: bool) -> None:
             click.echo(f"Note: {note}")
         return
     entries = [entry for entry in list_presets() if entry.algorithm.lower().startswith(algorithm.lower())]
+    if not entries:
+        cure = nearest(algorithm, {entry.algorithm.lower() for entry in list_presets()})
+        raise ConfigurationError(explain("ALGORITHM", "one with published settings", algorithm, cure))
     if as_json:
         show_json([asdict(entry) for entry in entries])
         return

@@ -35,6 +35,9 @@ class RunSettings:
         backend, on_env_error, env_timeout: of the environments, see `masoft.make_vec`.
         threads: CPU threads of PyTorch; sums come out differently with another number.
         checkpoint_every: environment steps between two checkpoints; 0: only at the start and the end.
+        eval_every: environment steps between two evaluations; 0: none.
+        eval_episodes: episodes of each of them.
+        stop_at: mean return of an evaluation at which the run ends, or None.
         masoft, python: versions.
     """
 
@@ -51,6 +54,9 @@ class RunSettings:
     env_timeout: float | None = None
     threads: int = 1
     checkpoint_every: int = 0
+    eval_every: int = 0
+    eval_episodes: int = 10
+    stop_at: float | None = None
     masoft: str = masoft.__version__
     python: str = field(default_factory=platform.python_version)
 
@@ -136,6 +142,8 @@ def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = N
         title: above the picture.
         reference: name and height of a dashed line to compare with.
     """
+    from masoft.cli.evaluations import read_evaluations
+
     steps, returns = read_curve(folder)
     if not steps:
         return None
@@ -144,10 +152,15 @@ def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = N
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.plot(steps, returns, color="#0072B2", linewidth=1.8, label="in training")
+    evaluations = read_evaluations(folder)
+    if evaluations:
+        at, means, _ = zip(*evaluations, strict=True)
+        axes.plot(at, means, color="#009E73", marker="o", linewidth=1.8, label="evaluated")
     if reference is not None:
         axes.axhline(reference[1], color="#D55E00", linestyle="--", label=reference[0])
+    if evaluations or reference is not None:
         axes.legend(frameon=False)
-    axes.set(title=title, xlabel="environment steps", ylabel="mean return of recent episodes")
+    axes.set(title=title, xlabel="environment steps", ylabel="mean return of episodes")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     replace_file(folder / PICTURE, lambda file: figure.savefig(file, dpi=150, format="png"))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from masoft.cli.output import show_json, show_table
+from masoft.cli.own_code import ask_trust, trusted_option
 from masoft.cli.stopping import STOPPED, termination_as_interrupt
 from masoft.cli.values import Count, ValueType
 from masoft.files import folder_name, shown
@@ -35,19 +36,31 @@ class Share(ValueType):
 @click.option("--worker", "share", type=Share(), default="1/1", help="i/n: every n-th run, from the i-th on.")
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
+@trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    file: Path, out: Path | None, retry_failed: bool, no_progress: bool, as_json: bool, jobs: int, **where: Any
+    file: Path,
+    out: Path | None,
+    retry_failed: bool,
+    no_progress: bool,
+    trusted: bool,
+    as_json: bool,
+    jobs: int,
+    **where: Any,
 ) -> None:
     """Run what the study asks for and its folder does not hold yet. Type it again to go on after an interruption.
 
     The exit status is 1 where a run failed, and 75 where a signal has ended the study: type it again.
     """
     from masoft.studies import StudyStopped, read_results, read_study, run, write_report, write_results
+    from masoft.studies.checks import check_packages
     from masoft.studies.folder import FAILED, failure
 
     folder = out or Path("runs") / folder_name(file.stem)
     study = read_study(file)
+    check_packages()
+    for task in study.tasks:
+        ask_trust(task.env, file, trusted=trusted)
     try:
         with termination_as_interrupt():
             outcome = run(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from masoft.deploy.contract import CONTRACT, MASK, MEMORY, Contract
-from masoft.errors import ConfigurationError, explain
+from masoft.errors import ConfigurationError, MissingDependencyError, explain
 from masoft.files import replace_file
 from masoft.files.finite import check_module
 from masoft.networks.recurrent import Sequences
@@ -88,6 +88,8 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
             differently; nothing of the kind is in masoft's own policies. Or a teammate plays an agent's part.
         NumericalFault: a weight is NaN or infinite.
     """
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingDependencyError('Exporting actors needs onnx. pip install "masoft[deploy]"')
     played = [name for name, actor in zip(policy.team.names, policy.actors, strict=True) if isinstance(actor, Teammate)]
     if played:
         cure = f"Give their own actors back with model.unfreeze({played})."

@@ -200,7 +200,8 @@ def _session(folder: Path, contract: Contract, name: str, providers: Sequence[st
         import onnxruntime
     except ImportError:
         raise MissingDependencyError(
-            "Exported actors run on onnxruntime, which is not installed. pip install onnxruntime"
+            "Exported actors run on onnxruntime, which is not installed. "
+            'pip install "masoft[deploy]"; where they only play, pip install onnxruntime does'
         ) from None
     i = contract.team.names.index(name)
     path = folder / contract.files[i]

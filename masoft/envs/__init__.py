@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from masoft.envs.registry import Registration, find, make, register, registered
+from masoft.envs.registry import Registration, find, imports_own_code, make, register, registered
 
 if TYPE_CHECKING:
     from masoft.envs.team_env import TeamEnv
@@ -21,6 +21,7 @@ __all__ = [
     "TeamFrameStack",
     "as_vec_env",
     "find",
+    "imports_own_code",
     "make",
     "make_vec",
     "norm_obs_keys",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from masoft.envs.catalogue import CATALOGUE, Entry
-from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
+from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, explain, nearest
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,25 @@ class Registration:
             if isinstance(error, MissingDependencyError):
                 raise
             raise MissingDependencyError(self._how_to_install(str(error))) from error
-        return function(**{**self.kwargs, **kwargs})
+        arguments = {**self.kwargs, **kwargs}
+        _check_arguments(self.id, function, arguments)
+        try:
+            return function(**arguments)
+        except (MasoftError, OSError):
+            raise
+        except Exception as error:  # a simulator may refuse arguments in any way
+            made = f" with {', '.join(f'{name}={value!r}' for name, value in kwargs.items())}" if kwargs else ""
+            raise ConfigurationError(
+                f"Environment {self.id!r} could not be made{made}. It says {type(error).__name__}: {error}"
+            ) from error
 
     def _how_to_install(self, missing: str) -> str:
         return f"Environment {self.id!r} needs packages that are not installed: {missing}. Run: {self.install_command}"
 
 
 _REGISTRY: dict[str, Registration] = {}
+# "module:Class" or "module:function", and gymnasium's "module:Name-v0", which imports the module too.
+_OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w/-]*")
 
 
 def register(
@@ -134,15 +148,35 @@ def registered() -> tuple[Registration, ...]:
     return tuple(_REGISTRY[id] for id in sorted(_REGISTRY))
 
 
+def imports_own_code(id: str) -> bool:
+    """Whether an id names code that is neither masoft's nor of a known simulator, which making it would import."""
+    return id not in _REGISTRY and _OWN.fullmatch(id) is not None
+
+
 def find(id: str) -> Registration:
-    """The registration of an id; gymnasium's own ids are found too, as teams of one.
+    """The registration of an id; ``"module:Class"`` and gymnasium's own ids (as teams of one) are found too.
+
+    Args:
+        id: what `registered` lists, ``"module:Class"`` or ``"module:function"`` of your own, which is imported, or an
+            id of gymnasium's.
 
     Raises:
-        ConfigurationError: unknown; the message has the nearest ids.
+        ConfigurationError: unknown, with the nearest ids; or what it names cannot be imported.
     """
     if id in _REGISTRY:
         return _REGISTRY[id]
     import gymnasium
+
+    if imports_own_code(id):
+        module, _, name = id.partition(":")
+        loaded = _import_own(module, id)
+        if id.partition(":")[2] in gymnasium.registry:
+            return Registration(id, _make_gymnasium, {"id": name})
+        if not callable(getattr(loaded, name, None)):
+            names = [each for each in vars(loaded) if callable(getattr(loaded, each)) and not each.startswith("_")]
+            cure = nearest(name, names) if names else "It has none."
+            raise ConfigurationError(explain("The environment", f"a class or function of module {module!r}", id, cure))
+        return Registration(id, id)
 
     if id in gymnasium.registry:
         return Registration(id, _make_gymnasium, {"id": id})
@@ -155,7 +189,7 @@ def make(id: str, *, state: Any = "env", **kwargs: Any) -> Any:
     """Build a PettingZoo ``ParallelEnv`` from its id.
 
     Args:
-        id: for example ``"mpe/simple_spread_v3"``; `registered` lists all.
+        id: for example ``"mpe/simple_spread_v3"``; `registered` lists all; ``"module:Class"`` is one of your own.
         state: what `TeamEnv` takes as the environment's state, see there.
         **kwargs: passed to the environment.
 
@@ -172,6 +206,45 @@ def make(id: str, *, state: Any = "env", **kwargs: Any) -> Any:
     if state != "env":  # kept where wrappers find it; TeamEnv reads it there
         env.metadata = {**(getattr(env, "metadata", None) or {}), "state": state}
     return env
+
+
+def _import_own(module: str, id: str) -> Any:
+    """The user's module.
+
+    Raises:
+        ConfigurationError: it is not found, or raises while it is imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever the user's own lines raise
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            cure = "Go to the folder that has it, or add that folder to PYTHONPATH."
+            must = f"'module:Class' with a module that Python finds; there is no {error.name!r}"
+            raise ConfigurationError(explain("The environment", must, id, cure)) from error
+        raise ConfigurationError(
+            f"The module of environment {id!r} cannot be imported. It says {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_arguments(id: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a builder does not have.
+
+    Raises:
+        ConfigurationError: names the first, with those that there are.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # a few built-in callables do not tell their arguments
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        known = [name for name in signature.parameters if name not in ("args", "kwargs")]
+        unknown = [name for name in arguments if name not in known]
+        cure = nearest(unknown[0], known) if unknown and known else ""
+        which = f"The arguments of environment {id!r}"
+        must = f"among {known}" if known else "none"
+        raise ConfigurationError(explain(which, must, dict(arguments), f"It says: {error}. {cure}")) from error
 
 
 def _make_gymnasium(**kwargs: Any) -> Any:

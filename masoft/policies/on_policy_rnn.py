@@ -10,7 +10,7 @@ import torch
 
 from masoft.errors import ConfigurationError, explain
 from masoft.policies.on_policy_team import OnPolicyTeamPolicy
-from masoft.policies.recurrent import Memories, RecurrentPolicy
+from masoft.policies.recurrent import Memories, RecurrentPolicy, extending
 
 
 class RnnTeamPolicy(OnPolicyTeamPolicy, RecurrentPolicy):
@@ -22,6 +22,7 @@ class RnnTeamPolicy(OnPolicyTeamPolicy, RecurrentPolicy):
         others: see `OnPolicyTeamPolicy`.
     """
 
+    @extending(OnPolicyTeamPolicy)
     def __init__(self, *args: Any, hidden_size: int = 64, sequence_length: int = 16, **others: Any) -> None:
         for name, value in (("hidden_size", hidden_size), ("sequence_length", sequence_length)):
             if not isinstance(value, int) or value < 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,27 @@ from masoft.spec import ACTION_MASK
 
 Memories = tuple[Tensor, ...]
 """What each agent remembers of each environment, (n, hidden_size) an agent; empty without memory."""
+
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def extending(base: type) -> Callable[[F], F]:
+    """Let a constructor that passes the rest on to ``base`` show all arguments, its own last.
+
+    Args:
+        base: the class whose constructor takes the rest.
+    """
+
+    def with_signature(constructor: F) -> F:
+        *_, last = own = list(inspect.signature(constructor).parameters.values())
+        assert last.kind is last.VAR_KEYWORD
+        mine = [each for each in own if each.kind is each.KEYWORD_ONLY]
+        theirs = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+        constructor.__signature__ = inspect.Signature([*theirs, *mine])  # type: ignore[attr-defined]
+        return constructor
+
+    return with_signature
 
 
 class RecurrentPolicy(JointPolicy, ABC):

@@ -23,7 +23,7 @@ from masoft.networks.recurrent import Sequences
 from masoft.policies.architecture import activation_class, optimizer_for
 from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.policies.memoryless import MemorylessPolicy
-from masoft.policies.recurrent import Memories, RecurrentPolicy
+from masoft.policies.recurrent import Memories, RecurrentPolicy, extending
 from masoft.spec import AgentSpec, TeamSpec
 
 
@@ -144,6 +144,7 @@ class RnnValuePolicy(ValueTeamPolicy, RecurrentPolicy):
         others: see `ValueTeamPolicy`.
     """
 
+    @extending(ValueTeamPolicy)
     def __init__(self, *args: Any, hidden_size: int = 64, **others: Any) -> None:
         if not isinstance(hidden_size, int) or hidden_size < 1:
             raise ConfigurationError(explain("hidden_size of the RnnPolicy", "an integer >= 1", hidden_size))

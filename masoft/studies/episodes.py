@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 import masoft
 from masoft.envs import TeamEnv
+from masoft.envs.vector import as_team
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
 
 ENDINGS = (".gif", ".mp4")
@@ -27,6 +29,7 @@ def record_episode(
     deterministic: bool = True,
     size: int = 360,
     fps: float | None = None,
+    panel: bool = False,
 ) -> float:
     """Play one episode and write it as GIF or MP4.
 
@@ -39,13 +42,14 @@ def record_episode(
         deterministic: take each policy's mode.
         size: longest side of the pictures, in pixels.
         fps: pictures a second; None: what the environment says, or 10.
+        panel: whether each agent's action, value and temperature stand beside the pictures.
 
     Returns:
         the episode's team return.
 
     Raises:
         ConfigurationError: another ending, or an environment that draws nothing.
-        MissingDependencyError: imageio (or for MP4 imageio-ffmpeg) is not installed.
+        MissingDependencyError: imageio or imageio-ffmpeg, which MP4 needs, is not installed.
 
     Example:
         ``record_episode(model, "mpe/simple_spread_v3", "team.gif")``
@@ -54,19 +58,79 @@ def record_episode(
     if path.suffix not in ENDINGS:
         raise ConfigurationError(explain("path", "a .gif or .mp4", str(path)))
     write = _writer(path.suffix)
-    world = masoft.make(env, render_mode="rgb_array", **(env_kwargs or {})) if isinstance(env, str) else env
-    frames, total = [], 0.0
-    with closing(TeamEnv(world)) as team:
-        observation, _ = team.reset(seed=seed)
-        frames.append(_picture(team, size))
-        state, is_over = None, False
-        while not is_over and len(frames) < MAX_STEPS:
-            action, state = model.predict(observation, state, deterministic=deterministic)
-            observation, reward, terminated, truncated, _ = team.step(action)
-            total, is_over = total + float(reward), terminated or truncated
-            frames.append(_picture(team, size))
-        write(path, np.stack(frames), fps or float(team.metadata.get("render_fps", 10)))
-    return total
+    with closing(stage(env, env_kwargs)) as team:
+        steps = list(play_episode(model, team, seed=seed, deterministic=deterministic, size=size, panel=panel))
+        write(path, np.stack([step.picture for step in steps]), fps or frames_a_second(team))
+    return steps[-1].total
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of an episode that is watched.
+
+    Args:
+        picture: (height, width, 3) bytes, even sides.
+        total: team return so far.
+    """
+
+    picture: np.ndarray
+    total: float
+
+
+def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> TeamEnv:
+    """An environment that draws itself.
+
+    Args:
+        env: id, or a ready PettingZoo environment made with ``render_mode="rgb_array"``.
+        env_kwargs: arguments of the environment, where an id is given.
+
+    Raises:
+        ConfigurationError: it takes no ``render_mode``, so that it draws nothing.
+    """
+    if not isinstance(env, str):
+        return TeamEnv(env)
+    try:
+        return as_team(masoft.make(env, **{"render_mode": "rgb_array", **(env_kwargs or {})})).unwrapped  # type: ignore[return-value]
+    except ConfigurationError as error:
+        if "render_mode" not in str(error):
+            raise
+        cure = 'An environment of your own takes render_mode="rgb_array" and gives pictures from render().'
+        raise ConfigurationError(explain("The environment", "one that draws itself", env, cure)) from error
+
+
+def frames_a_second(team: TeamEnv) -> float:
+    """How quickly the environment says that it is to be watched; 10 where it says nothing."""
+    return float(team.metadata.get("render_fps", 10))
+
+
+def play_episode(
+    model: Any, team: TeamEnv, *, seed: int | None, deterministic: bool = True, size: int = 360, panel: bool = False
+) -> Iterator[Step]:
+    """One episode, a picture a step.
+
+    Args:
+        model: a built estimator.
+        team: of `stage`.
+        seed: of the environment; None goes on with its random numbers.
+        deterministic: take each policy's mode.
+        size: longest side of the pictures, in pixels.
+        panel: whether each agent's action, value and temperature stand beside the picture.
+    """
+    from masoft.studies.panel import beside, figures, written
+
+    observation, _ = team.reset(seed=seed)
+    total, state, is_over, n = 0.0, None, False, 0
+    while True:
+        picture = _picture(team, size)
+        if is_over or n >= MAX_STEPS:
+            yield Step(beside(picture, [f"return {total:.2f}"]) if panel else picture, total)
+            return
+        action, state = model.predict(observation, state, deterministic=deterministic)
+        if panel:
+            picture = beside(picture, written(figures(model, observation, np.asarray(action)), total))
+        yield Step(picture, total)
+        observation, reward, terminated, truncated, _ = team.step(action)
+        total, is_over, n = total + float(reward), terminated or truncated, n + 1
 
 
 def _picture(team: TeamEnv, size: int) -> np.ndarray:
@@ -84,14 +148,21 @@ def _picture(team: TeamEnv, size: int) -> np.ndarray:
 
 def _writer(ending: str) -> Any:
     """A function of path, frames and pictures a second."""
+    if ending == ".gif":
+        return _write_gif
     try:
         from imageio import v3
     except ImportError:
-        raise MissingDependencyError('Recording needs imageio. pip install "masoft[studies]"') from None
-    if ending == ".gif":
-        return lambda path, frames, fps: v3.imwrite(path, frames, duration=1000 / fps, loop=0)
+        raise MissingDependencyError('MP4 needs imageio. pip install "masoft[studies]", or write a .gif') from None
     try:
         import imageio_ffmpeg  # noqa: F401
     except ImportError:
         raise MissingDependencyError("MP4 needs imageio-ffmpeg. pip install imageio-ffmpeg, or write a .gif") from None
     return lambda path, frames, fps: v3.imwrite(path, frames, plugin="FFMPEG", fps=fps, macro_block_size=2)
+
+
+def _write_gif(path: Path, frames: np.ndarray, fps: float) -> None:
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)

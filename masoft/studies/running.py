@@ -17,6 +17,7 @@ from masoft.algorithms.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.errors import ConfigurationError, explain
 from masoft.files.names import shown
 from masoft.files.text import write_json, write_text
+from masoft.studies.checks import check_runs
 from masoft.studies.folder import (
     CURVE,
     DONE,
@@ -89,13 +90,15 @@ def run(
         keys of the runs under ``"done"`` and ``"failed"``; a failed run's folder holds ``failed.txt``.
 
     Raises:
-        ConfigurationError: an unknown backend, no such cluster, a wrong share, or workers that do not see the folder.
-        MissingDependencyError: what the backend needs is not installed.
+        ConfigurationError: an unknown backend, no such cluster, a wrong share, workers that do not see the folder, or a
+            run that cannot be made as the study says; before the first run.
+        MissingDependencyError: what the backend or an environment needs is not installed.
         StudyStopped: a signal.
         OSError: the folder cannot be written to.
     """
     mine = _share(study.runs, share)
     study_folder = Path(os.path.abspath(folder))
+    check_runs(each for each in mine if is_pending(study_folder / each.key, retry_failed))
     study_folder.mkdir(parents=True, exist_ok=True)
     with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend) as lead:
         write_index(study, study_folder)

@@ -76,7 +76,7 @@ def draw_policies(models: Mapping[str, Any], env: Any, path: str | Path, *, seed
         ConfigurationError: as `choice_probabilities`.
     """
     with closing(masoft.make_vec(env, 1, seed=seed)) as world:
-        observation = world.reset()
+        observation: Any = world.reset()
     tables = {label: _table(choice_probabilities(model, observation)) for label, model in models.items()}
     width = min(len(tables), PANELS_A_ROW)
     height = -(-len(tables) // width)

@@ -84,7 +84,7 @@ def search(
     try:
         import optuna
     except ImportError:
-        raise MissingDependencyError("The search needs Optuna. pip install optuna") from None
+        raise MissingDependencyError('The search needs Optuna. pip install "masoft[studies]"') from None
     suggest = space or space_of(type(estimator).__name__)
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))

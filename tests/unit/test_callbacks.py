@@ -9,7 +9,7 @@ from rich.console import Console
 from stable_baselines3.common.logger import configure
 
 import masoft
-from masoft.callbacks import EvenLogging, TeamProgressBar, _clock
+from masoft.callbacks import EvenLogging, TeamProgressBar, clock
 
 SMALL = {"learning_starts": 20, "batch_size": 8, "policy_kwargs": {"net_arch": [8]}, "seed": 0}
 
@@ -61,5 +61,5 @@ def test_rows_come_evenly_and_the_last_one_once(every: int, rows: list[int], tmp
     assert [int(line.split(",")[column]) for line in lines[1:]] == rows
 
 
-def test_clock() -> None:
-    assert [_clock(seconds) for seconds in (5, 65.9, 3725)] == ["0:05", "1:05", "1:02:05"]
+def testclock() -> None:
+    assert [clock(seconds) for seconds in (5, 65.9, 3725)] == ["0:05", "1:05", "1:02:05"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from PIL import Image
 
 import masoft
 from masoft.cli import cli
+from masoft.envs import register, registered
+from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import ConfigurationError, MissingDependencyError
 from masoft.mirror import KLDrift
 from masoft.studies import (
@@ -104,19 +107,33 @@ def test_same_seed_same_numbers_in_another_process(tmp_path: Path) -> None:
     assert read_results(tmp_path / "here").equals(read_results(tmp_path / "there"))
 
 
+class Breaks(MatrixGame):
+    """A game whose first step fails, so that no check before a run can know."""
+
+    def step(self, actions: Any) -> Any:
+        raise RuntimeError("it broke")
+
+
+def broken() -> str:
+    """Id of an environment that breaks in a run."""
+    name = "broken/step"
+    if all(entry.id != name for entry in registered()):
+        register(name, Breaks, kwargs={"payoff": [[1, 0], [0, 1]]})
+    return name
+
+
 def test_a_failure_stays_apart_and_is_retried_on_demand(tmp_path: Path) -> None:
-    bad = Variant("HASAC", "bad", {**SMALL, "tau": 7.0})
-    study = small(algorithms=[bad, Variant("HASAC", "good", SMALL)], seeds=[0])
+    study = small(algorithms=[Variant("HASAC", "good", SMALL)], environments=["matrix/maxent", broken()], seeds=[0])
     outcome = run(study, tmp_path, progress_bar=False)
     assert len(outcome["done"]) == len(outcome["failed"]) == 1
     failed = tmp_path / outcome["failed"][0] / FAILED
-    assert "Traceback" in failed.read_text() and "tau" in failed.read_text()
+    assert "Traceback" in failed.read_text() and "it broke" in failed.read_text()
     failed.write_text("kept")
     run(study, tmp_path, progress_bar=False)
     assert failed.read_text() == "kept"
     run(study, tmp_path, retry_failed=True, progress_bar=False)
-    assert "tau" in failed.read_text()
-    assert set(read_results(tmp_path)["algorithm"]) == {"good"}
+    assert "it broke" in failed.read_text()
+    assert set(read_results(tmp_path)["environment"]) == {"matrix/maxent"}
 
 
 def test_toml_command_line_and_pictures(tmp_path: Path) -> None:
@@ -150,7 +167,8 @@ def test_toml_command_line_and_pictures(tmp_path: Path) -> None:
 
 def test_failures_are_listed_and_end_with_a_status(tmp_path: Path) -> None:
     file, out = tmp_path / "s.toml", tmp_path / "out"
-    file.write_text(TOML.replace("batch_size = 4", "batch_size = 4\ntau = 7.0"))
+    text = re.sub(r'env = "[^"]*"', f'env = "{broken()}"', TOML)
+    file.write_text(text)
     for flags in (["--json"], ["--no-progress"]):
         answer = CliRunner().invoke(cli, ["study", str(file), "--out", str(out), *flags])
         assert answer.exit_code == 1, answer.output
@@ -160,7 +178,7 @@ def test_failures_are_listed_and_end_with_a_status(tmp_path: Path) -> None:
         )
         assert "Traceback" in paths[0].read_text()
     report = (out / "report.md").read_text()
-    assert "0 of 4 runs are finished" in report and report.count("'tau' parameter of MEHAML") == 4
+    assert "0 of 4 runs are finished" in report and report.count("it broke") == 4
 
 
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing"])

@@ -1,0 +1,77 @@
+"""How a run came out: for people, with what to type next, or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from masoft.cli.output import show_json
+from masoft.cli.run_folder import MODEL, RunSettings
+from masoft.cli.trained import BEST
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run came out.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        steps: environment steps taken.
+        score: mean return of the evaluation, or None.
+        random: mean return of random actions beside it, or None.
+        episodes: played for each.
+        picture: the learning curve, or None.
+        stopped_by: name of the signal that ended it early, or None.
+        is_good_enough: whether ``--stop-at`` ended it.
+    """
+
+    folder: Path
+    settings: RunSettings
+    steps: int
+    score: float | None
+    random: float | None
+    episodes: int
+    picture: Path | None
+    stopped_by: str | None
+    is_good_enough: bool = False
+
+
+def report(outcome: Outcome) -> None:
+    """Say what was made, and what to type next."""
+    folder, picture, settings = outcome.folder, outcome.picture, outcome.settings
+    if outcome.is_good_enough:
+        click.echo(f"Ended after {outcome.steps:,} steps: an evaluation reached --stop-at {settings.stop_at:g}.")
+    if outcome.score is not None:
+        click.echo(f"Mean return over {outcome.episodes} episodes, by {settings.algorithm} on {settings.env}:")
+        click.echo(f"  trained team    {outcome.score:10.2f}")
+        click.echo(f"  random actions  {outcome.random:10.2f}")
+    saved = [folder / MODEL, *(path for path in (folder / BEST, picture) if path is not None and path.exists())]
+    click.echo(f"Saved {', '.join(map(str, saved))}")
+    if outcome.stopped_by:
+        click.echo(f"Stopped by {outcome.stopped_by} after {outcome.steps} of {settings.total_timesteps} steps.")
+        click.echo(f"Next: masoft train --resume {folder}")
+        return
+    trusted = " --trusted" if ":" in settings.env else ""
+    click.echo(f"Next: masoft enjoy {folder}{trusted}")
+    click.echo(f"      masoft evaluate {folder} --episodes 100{trusted}")
+    click.echo(f"      masoft train --resume {folder} --extend {settings.total_timesteps}{trusted}")
+
+
+def report_as_json(outcome: Outcome) -> None:
+    """The same for programs."""
+    best = outcome.folder / BEST
+    show_json(
+        {
+            "folder": str(outcome.folder),
+            "timesteps": outcome.steps,
+            "mean_return": outcome.score,
+            "random_return": outcome.random,
+            "stopped_by": "--stop-at" if outcome.is_good_enough else outcome.stopped_by,
+            "model": str(outcome.folder / MODEL),
+            "best": str(best) if best.exists() else None,
+            "learning_curve": None if outcome.picture is None else str(outcome.picture),
+        }
+    )
