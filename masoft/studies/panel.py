@@ -13,7 +13,7 @@ from masoft.buffers.views import apply_view
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import box_to_unit, encode_joint_action
 from masoft.functional.observations import as_rows
-from masoft.networks.critics import JointCritic
+from masoft.networks.critic import Critic
 from masoft.networks.value import CriticInputs, ValueNet
 from masoft.spec import ACTION_MASK, STATE
 
@@ -60,8 +60,9 @@ def _values(model: Any, observation: Mapping[str, np.ndarray], joint: np.ndarray
     policy, team = model.policy, model.team
     seen = {name: torch.as_tensor(np.asarray(each)[None], device=policy.device) for name, each in observation.items()}
     critic = getattr(policy, "critic", None)
-    if isinstance(critic, JointCritic):
-        q = critic(_state(team, seen), encode_joint_action(team, _units(team, joint).to(policy.device))).min()
+    if isinstance(critic, Critic):
+        done = encode_joint_action(team, _units(team, joint).to(policy.device))
+        q = critic.judged(critic.expected(critic(_state(team, seen), done)))
         return [float(q)] * team.n_agents
     if isinstance(critic, ValueNet) and critic.remembered_size == 0:
         state = apply_view(team.state_view, seen[STATE]) if STATE in seen else None

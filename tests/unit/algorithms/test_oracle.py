@@ -179,7 +179,7 @@ def test_a_fixed_order_and_deeper_networks() -> None:
 
 
 def test_many_choices_are_enumerated_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("masoft.networks.joint_critic.CHUNK_BYTES", 4 * BATCH * 16 * 8)
+    monkeypatch.setattr("masoft.fast.saved_first_layer.CHUNK_BYTES", 4 * BATCH * 16 * 8)
     compare(model_of(["discrete", "multidiscrete"]), seed=6)
 
 
