@@ -335,6 +335,7 @@ class Checkpoints(CheckpointCallback):
         # In the leading process signals are the leader's, which passes them on by its mark.
         super().__init__(folder, every, keep_last=2, stop_on_signals=os.getpid() != order.leader)
         self._order, self._arena, self._looked_at = order, arena, 0.0
+        self._first_evaluation = run.eval_every
 
     def _on_step(self) -> bool:
         now = time.monotonic()
@@ -347,8 +348,10 @@ class Checkpoints(CheckpointCallback):
     def _save(self) -> None:
         if self.model.num_timesteps >= self.model._total_timesteps:
             return  # the model itself comes next
-        with suppress(OSError):
-            _save_arena(self._arena, self.folder, self.model.num_timesteps)
+        # An environment that nobody has played in starts from its seed; some have no state to tell before a reset.
+        if self.model.num_timesteps >= self._first_evaluation:
+            with suppress(OSError):
+                _save_arena(self._arena, self.folder, self.model.num_timesteps)
         super()._save()
 
 

@@ -52,3 +52,8 @@ def test_a_simulator_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("masoft.envs.registry._is_there", lambda name: name != "mpe2")
     with pytest.raises(MissingDependencyError, match="mpe2"):
         run(Study([GOOD], ["mpe/simple_spread_v3"], seeds=[0], total_timesteps=10), tmp_path, progress_bar=False)
+
+
+def test_an_environment_with_no_state_before_its_first_reset(tmp_path: Path) -> None:
+    study = Study([GOOD], [Task("mpe/simple_spread_v3", {"max_cycles": 3})], seeds=[0], total_timesteps=9, eval_every=5)
+    assert len(run(study, tmp_path, progress_bar=False)["done"]) == 1
