@@ -62,11 +62,11 @@ class HistogramCritic(Critic):
         return -(shares * prediction.log_softmax(-1)).sum(-1).mean(dim=1).sum()
 
 
-SHORT = 400
+SHORT = 300
 
 
 def main(steps: int = 600) -> tuple[float, float]:
-    """Scores of HASAC before and after, at most 20; then MEHAML with a drift, saved, loaded and resumed."""
+    """Scores of HASAC before and after, at most 10; then MEHAML with a drift, saved, loaded and resumed."""
     # The team is paid at most 1 a step; with gamma = 0.5 and little entropy values lie between -1 and 4.
     settings = dict(
         policy_kwargs=dict(critic=HistogramCritic, critic_kwargs=dict(low=-1.0, high=4.0), net_arch=[64, 64]),

@@ -94,7 +94,6 @@ def test_more_actions_than_can_be_enumerated_are_refused() -> None:
 
 def test_bad_policy_arguments_are_refused() -> None:
     for kwargs, message in (
-        ({"net_arch": []}, "net_arch must be a list of one positive width"),
         ({"net_arch": {"pi": [8], "qf": [8]}}, "net_arch must be a list"),
         ({"hidden_size": 0}, "hidden_size of the RnnPolicy must be an integer >= 1"),
     ):

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from masoft import FOP, HAD3QN, HAPPO, HASAC, HATD3, MEHAML, QMIX
 from masoft.algorithms import guard
 from masoft.errors import NumericalFault
-from masoft.networks import critics
+from masoft.fast import saved_first_layer
 
 SMALL: dict[str, Any] = dict(
     learning_starts=8, batch_size=8, buffer_size=200, seed=0, device="cpu", policy_kwargs={"net_arch": [8]}
@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = dict(
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers are not at hand, and critics go back by autograd, as on a GPU."""
     monkeypatch.setattr(guard, "is_at_hand", lambda values: False)
-    monkeypatch.setattr(critics, "has_written_out_gradient", lambda layers: False)
+    monkeypatch.setattr(saved_first_layer, "has_written_out_gradient", lambda layers: False)
 
 
 class Poison(BaseCallback):
