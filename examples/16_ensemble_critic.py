@@ -56,7 +56,8 @@ def main(steps: int = 600) -> tuple[float, float]:
     """Scores of HASAC before and after, at most 10; then MEHAML with a drift, saved, loaded and resumed."""
     settings = dict(
         policy_kwargs=dict(critic=Ensemble, critic_kwargs=dict(n_critics=5), net_arch=[64, 64]),
-        q_target=Subset(2), gamma=0.5, ent_coef=0.01, n_steps=1, batch_size=64, learning_starts=100, learning_rate=3e-3, seed=0,
+        q_target=Subset(2), gamma=0.5, ent_coef=0.01, n_steps=1, batch_size=64, learning_starts=100,
+        learning_rate=3e-3, seed=0,
     )  # fmt: skip
     team = IdentityTeam(("box", "discrete"))
     model = HASAC(team, **settings)
