@@ -64,7 +64,8 @@ class Ensemble:
             generator: source of the draws.
         """
         if self._shared is None and self._deviations is not None:
-            mean = self._layers.of_few(self._seen(obs))
+            seen = self._seen(obs)
+            mean = None if isinstance(seen, Tensor) else self._layers.of_few(seen)
             if mean is not None:
                 log_std = self._deviations.current()["log_std"].numpy()[:, None]
                 return mean if deterministic else draw_few(mean, log_std, generator)
@@ -92,9 +93,12 @@ class Ensemble:
             return DiagonalGaussian(outputs, self._deviations.current()["log_std"].unsqueeze(1))
         return self._head.read(outputs, mask)
 
-    def _seen(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The members' observations, (n_members, batch, n_inputs)."""
-        seen = np.array([obs[name] for name in self._names])
+    def _seen(self, obs: Mapping[str, Any]) -> np.ndarray | Tensor:
+        """The members' observations, (n_members, batch, n_inputs); tensors stay on their device."""
+        each = [obs[name] for name in self._names]
+        if isinstance(each[0], Tensor):
+            return torch.stack(each).flatten(2)
+        seen = np.array(each)
         return seen.reshape(*seen.shape[:2], -1)
 
 

@@ -180,3 +180,27 @@ def test_few_and_many_rows_give_the_same(n: int) -> None:
     with torch.inference_mode():
         expected = some.choice(obs, None).sample(torch.Generator().manual_seed(3))
     np.testing.assert_allclose(drawn, torch.cat([*expected], dim=-1), atol=1e-5)
+
+
+class OnADevice(torch.Tensor):
+    """Stands in for observations on a GPU: NumPy cannot read them."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+@pytest.mark.parametrize("algorithm", [HASAC, HAPPO])
+def test_observations_of_a_simulator_on_a_gpu_stay_there(algorithm: type[Estimator]) -> None:
+    model = model_of(algorithm)
+    obs = seen_by(model)
+    expected = model.policy.act(obs, deterministic=True) if algorithm is HASAC else None
+    there = {name: torch.as_tensor(values).as_subclass(OnADevice) for name, values in obs.items()}
+    masks = torch.as_tensor(obs[ACTION_MASK])
+    check(model)
+    for some in model.policy._ensembles:
+        with torch.inference_mode():
+            seen = some._seen(there)
+        assert isinstance(seen, torch.Tensor)
+        np.testing.assert_array_equal(seen.as_subclass(torch.Tensor).numpy(), some._seen(obs))
+        assert len(some.act(there, masks, True, None)) == len(some.members)
+    assert expected is None or expected.shape == (7, model.team.action_size)
