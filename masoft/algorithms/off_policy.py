@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn
+from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -154,6 +154,12 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         for progress in PROBED:
             self._n_steps_at(progress)
 
+    def _convert_train_freq(self) -> None:
+        super()._convert_train_freq()
+        if self.n_envs > 1 and self.train_freq.unit is TrainFrequencyUnit.EPISODE:  # type: ignore[union-attr]
+            must = f"in steps, since {self.n_envs} environments step together and end at different times"
+            raise ConfigurationError(explain("train_freq", must, self.train_freq, "Use train_freq=(n, 'step')."))
+
     def _tell_buffer(self) -> None:
         """Let the returns that are drawn from now on have the present discount and length."""
         self._check_sizes()
@@ -283,6 +289,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> tuple[int, Any]:
         self._check_ready()
+        self._convert_train_freq()
         if reset_num_timesteps or self._last_obs is None:
             self.replay_buffer.cut()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)

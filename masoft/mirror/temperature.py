@@ -13,6 +13,9 @@ from masoft.mirror.entrywise import EntrywiseAdam
 from masoft.mirror.target_entropy import Entropies
 from masoft.spec import TeamSpec
 
+LOG_BOUNDS = (-20.0, 20.0)
+"""Logarithms of learned temperatures stay within these, so that no target drives one to infinity."""
+
 
 class FixedTemperature(nn.Module):
     """The same constant everywhere.
@@ -88,6 +91,8 @@ class AutoTemperature(nn.Module):
         if isinstance(self.optimizer, EntrywiseAdam):
             self.optimizer.shares = entropies.shares
         self.optimizer.step()
+        with torch.no_grad():
+            self.log_values.clamp_(*LOG_BOUNDS)
         for values, before in kept:
             values[resting] = before
 
