@@ -13,7 +13,6 @@ from torch import Tensor
 
 from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals
@@ -132,12 +131,8 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
             if self._n_updates % self.policy_delay == 0:
                 actions = [self._current_action(i, batch) for i in range(self.team.n_agents)]
                 critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
-                presence = shares_of(batch.active, self.team.n_agents)
-                for i in self.turns():
-                    if presence[i] == 0:
-                        continue
-                    with weighed(self.policy.actor_optimizers[i], presence[i]):
-                        self._improve(i, critic, batch)
+                for i in self.turns_of_present(batch):
+                    self._improve(i, critic, batch)
                     if self.order.sequential:
                         critic.replace(self.team.encoded_slices[i], self._current_action(i, batch))
                 self._update_targets()

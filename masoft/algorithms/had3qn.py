@@ -13,7 +13,6 @@ from torch import Tensor
 
 from masoft.algorithms.choices import check_enumerable, exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
@@ -144,12 +143,8 @@ class HAD3QN(OffPolicyTeamAlgorithm):
             self._fit_critics(batch, self._critic_target(batch))
             actions = [self._greedy(i, batch.observations[i], batch.masks) for i in range(self.team.n_agents)]
             critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
-            presence = shares_of(batch.active, self.team.n_agents)
-            for i in self.turns():
-                if presence[i] == 0:
-                    continue
-                with weighed(self.policy.actor_optimizers[i], presence[i]):
-                    self._fit_values(i, critic, batch)
+            for i in self.turns_of_present(batch):
+                self._fit_values(i, critic, batch)
                 if self.order.sequential:
                     critic.replace(self.team.encoded_slices[i], self._greedy(i, batch.observations[i], batch.masks))
             self._update_targets()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
+from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
@@ -231,6 +232,19 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         load_replay(self.replay_buffer, path)
         if truncate_last_traj:
             self.replay_buffer.cut()
+
+    def turns_of_present(self, batch: TeamBatch, walk: Iterable[int] | None = None) -> Iterator[int]:
+        """The agents that learn and are in the batch, in update order; their steps weigh as much as their rows.
+
+        Args:
+            batch: the minibatch.
+            walk: the update order, where it was asked for already.
+        """
+        presence = shares_of(batch.active, self.team.n_agents)
+        for i in self.turns() if walk is None else walk:
+            if presence[i] > 0:
+                with weighed(self.policy.actor_optimizers[i], presence[i]):
+                    yield i
 
     @abstractmethod
     def train(self, gradient_steps: int, batch_size: int) -> None:

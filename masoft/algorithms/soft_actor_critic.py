@@ -14,7 +14,6 @@ from torch import Tensor
 from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.parts import StatePart
-from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
@@ -195,13 +194,9 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
             draws = [self._draw_action(i, batch) for i in range(self.team.n_agents)]
             critic = self.policy.critic.turns(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
             entropies = self._targets.of_rows([d.log_prob.detach() for d in draws], batch.masks, batch.active)
-            presence = shares_of(batch.active, self.team.n_agents)
             updated: tuple[int, ...] = ()
-            for i in self._walk(critic, draws, batch):
-                if presence[i] == 0:
-                    continue
-                with weighed(self.policy.actor_optimizers[i], presence[i]):
-                    self._improve(i, draws[i], critic, batch, updated)
+            for i in self.turns_of_present(batch, self._walk(critic, draws, batch)):
+                self._improve(i, draws[i], critic, batch, updated)
                 updated = (*updated, i)
                 if self.order.sequential and len(updated) < len(self.learners):
                     critic.replace(self.team.encoded_slices[i], self._redraw(i, batch))
