@@ -23,8 +23,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "spread"
-    command = ["train", "hasac", "mpe/simple_spread_v3", "-e", "max_cycles=4", "--total-timesteps", 24, "--out", out]
-    assert run(*command, "--eval-episodes", 1, *SMALL) == 0
+    command = ["train", "hasac", "mpe/simple_spread_v3", "-e", "max_cycles=4", "--total-timesteps", 24, "--seed", 0]
+    assert run(*command, "--out", out, "--eval-episodes", 1, *SMALL) == 0
     return out
 
 
