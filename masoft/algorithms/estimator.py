@@ -6,7 +6,6 @@ import inspect
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from masoft.errors import ConfigurationError, explain
@@ -64,12 +63,19 @@ class Estimator(metaclass=EstimatorMeta):
     unchangeable: ClassVar[Mapping[str, str]] = {}
     _parameters: dict[str, Any]
     _is_settled: bool = False
+    _settings: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # ``policy`` and ``env`` as attributes are what was made of these arguments.
+        cls._settings = frozenset([*cls.parameter_names(), *cls.parts]) - {"policy", "env"}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._is_settled and name in _settings(type(self)):
+        # Loops set attributes at every step: the way of those that are no settings is short.
+        if name in self._settings and self._is_settled:
             self._change({name: value})
         else:
-            super().__setattr__(name, value)
+            object.__setattr__(self, name, value)
 
     @contextmanager
     def _unsettled(self) -> Iterator[None]:
@@ -150,12 +156,6 @@ class Estimator(metaclass=EstimatorMeta):
         defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
         shown = [f"{n}={v!r}" for n, v in self._parameters.items() if not _same(v, defaults[n])]
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-@cache
-def _settings(cls: type[Estimator]) -> frozenset[str]:
-    """Attributes that are settings. ``policy`` and ``env`` as attributes are what was made of them."""
-    return frozenset([*cls.parameter_names(), *cls.parts]) - {"policy", "env"}
 
 
 def clone(estimator: E) -> E:
