@@ -68,7 +68,7 @@ class Turns(ParallelEnv):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_twenty_of_twenty_stay_twenty_and_temperatures_stay_small(seed: int) -> None:
-    settings = dict(learning_starts=200, batch_size=64, n_steps=1, policy_kwargs=dict(net_arch=[64, 64]))
+    settings = dict(learning_starts=200, batch_size=64, n_steps=1, gamma=0.5, policy_kwargs=dict(net_arch=[64, 64]))
     model = masoft.HASAC(Turns(), seed=seed, **settings)
     scores = []
     for _ in range(3):
