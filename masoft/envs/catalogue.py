@@ -157,4 +157,31 @@ VMAS = tuple(
     )
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + VMAS + SMAC + SMACV2 + FOOTBALL + DEXHANDS + LAG
+LBF = tuple(
+    Entry(
+        f"lbf/Foraging-{task}",
+        f"{_ADAPTERS}.gymnasium_games:make_lbf",
+        {"task": f"Foraging-{task}"},
+        extra="lbf",
+        requires=("lbforaging",),
+    )
+    for task in (
+        *("5x5-2p-1f", "8x8-2p-2f-coop", "2s-8x8-2p-2f-coop", "8x8-2p-3f", "10x10-3p-3f", "2s-10x10-3p-3f"),
+        *("15x15-3p-5f", "15x15-4p-3f", "15x15-4p-5f"),
+    )
+)
+
+RWARE = tuple(
+    Entry(
+        f"rware/{size}-{n_robots}ag{level}",
+        f"{_ADAPTERS}.gymnasium_games:make_rware",
+        {"task": f"{size}-{n_robots}ag{level}"},
+        extra="rware",
+        requires=("rware",),
+    )
+    for size in ("tiny", "small", "medium")
+    for n_robots in (2, 4)
+    for level in ("-easy", "", "-hard")
+)
+
+CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + VMAS + SMAC + SMACV2 + FOOTBALL + DEXHANDS + LAG + LBF + RWARE
