@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _ADAPTERS = "masoft.envs.adapters"
+_WATERWORLD = 'pip install "pettingzoo[sisl]==1.25.0"'
 
 
 @dataclass(frozen=True)
@@ -184,4 +185,69 @@ RWARE = tuple(
     for level in ("-easy", "", "-hard")
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + VMAS + SMAC + SMACV2 + FOOTBALL + DEXHANDS + LAG + LBF + RWARE
+SISL = tuple(
+    Entry(
+        f"sisl/{game}",
+        f"{_ADAPTERS}.pettingzoo_games:make_sisl",
+        {"game": game},
+        extra="sisl",
+        requires=requires,
+        install=install,
+    )
+    for game, requires, install in (
+        ("multiwalker", ("pettingzoo.sisl", "Box2D", "pygame", "scipy"), None),
+        ("pursuit", ("pettingzoo.sisl", "pygame", "scipy"), None),
+        # the last PettingZoo that has it
+        ("waterworld", ("pettingzoo.sisl.waterworld", "pymunk", "pygame", "scipy"), _WATERWORLD),
+    )
+)
+
+BUTTERFLY = tuple(
+    Entry(
+        f"butterfly/{game}",
+        f"{_ADAPTERS}.pettingzoo_games:make_butterfly",
+        {"game": game},
+        extra="butterfly",
+        requires=requires,
+    )
+    for game, requires in (
+        ("cooperative_pong", ("pygame",)),
+        ("knights_archers_zombies", ("pygame",)),
+        ("pistonball", ("pygame", "pymunk")),
+    )
+)
+
+# Small maps: the package's own have 45 to 200 fields a side and 80 to 500 agents, for map_size=... to ask for.
+MAGENT2 = tuple(
+    Entry(
+        f"magent2/{game}",
+        f"{_ADAPTERS}.magent:make_magent",
+        {"game": game, **options},
+        extra="magent2",
+        requires=("magent2",),
+    )
+    for game, options in (
+        ("adversarial_pursuit", {"map_size": 16}),
+        ("battle", {"map_size": 16}),
+        ("battlefield", {"map_size": 46}),
+        ("combined_arms", {"map_size": 16}),
+        ("gather", {}),
+        ("tiger_deer", {"map_size": 16}),
+    )
+)
+
+MOMALAND = tuple(
+    Entry(
+        f"momaland/{game}",
+        f"{_ADAPTERS}.momaland:make_momaland",
+        {"game": game},
+        extra="momaland",
+        requires=("momaland",),
+    )
+    for game in ("beach", "catch", "escort", "item_gathering", "multiwalker_stability", "surround")
+)
+
+CATALOGUE: tuple[Entry, ...] = (
+    *MATRIX, *MPE, *MAMUJOCO, *SMAX, *VMAS, *SMAC, *SMACV2, *FOOTBALL, *DEXHANDS, *LAG,
+    *LBF, *RWARE, *SISL, *BUTTERFLY, *MAGENT2, *MOMALAND,
+)  # fmt: skip
