@@ -247,7 +247,31 @@ MOMALAND = tuple(
     for game in ("beach", "catch", "escort", "item_gathering", "multiwalker_stability", "surround")
 )
 
+OVERCOOKED = tuple(
+    Entry(
+        f"overcooked/{layout}",
+        f"{_ADAPTERS}.overcooked:make_overcooked",
+        {"layout": layout},
+        extra="overcooked",
+        requires=("jaxmarl", "jax"),
+        vector_entry_point=f"{_ADAPTERS}.overcooked:make_overcooked_vec",
+    )
+    for layout in ("asymm_advantages", "coord_ring", "counter_circuit", "cramped_room", "forced_coord")
+)
+
+CAMAR = tuple(
+    Entry(
+        f"camar/{map_name}",
+        f"{_ADAPTERS}.camar:make_camar",
+        {"map_name": map_name},
+        extra="camar",
+        requires=("camar", "jax"),
+        vector_entry_point=f"{_ADAPTERS}.camar:make_camar_vec",
+    )
+    for map_name in ("caves_cont", "random_grid")
+)
+
 CATALOGUE: tuple[Entry, ...] = (
     *MATRIX, *MPE, *MAMUJOCO, *SMAX, *VMAS, *SMAC, *SMACV2, *FOOTBALL, *DEXHANDS, *LAG,
-    *LBF, *RWARE, *SISL, *BUTTERFLY, *MAGENT2, *MOMALAND,
+    *LBF, *RWARE, *SISL, *BUTTERFLY, *MAGENT2, *MOMALAND, *OVERCOOKED, *CAMAR,
 )  # fmt: skip
