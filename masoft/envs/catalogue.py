@@ -275,3 +275,15 @@ CATALOGUE: tuple[Entry, ...] = (
     *MATRIX, *MPE, *MAMUJOCO, *SMAX, *VMAS, *SMAC, *SMACV2, *FOOTBALL, *DEXHANDS, *LAG,
     *LBF, *RWARE, *SISL, *BUTTERFLY, *MAGENT2, *MOMALAND, *OVERCOOKED, *CAMAR,
 )  # fmt: skip
+
+# Families of packages that do not run beside masoft, and what does; by how an id of theirs begins.
+BROKEN: Mapping[str, str] = {
+    "overcooked_ai": (
+        "overcooked-ai 1.1 needs numpy below 2 (it reads np.Inf). Use overcooked/cramped_room or its four sisters, the "
+        'same layouts in JAX: pip install "masoft[overcooked]".'
+    ),
+    "pogema": (
+        "pogema 1.4 needs pydantic below 2, and pins gymnasium 0.28 and numpy 1.26. Use camar/random_grid, ways among "
+        'obstacles with continuous moves: pip install "masoft[camar]"; or pogema in an environment without masoft.'
+    ),
+}

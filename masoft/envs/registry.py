@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from masoft.envs.catalogue import CATALOGUE, Entry
+from masoft.envs.catalogue import BROKEN, CATALOGUE, Entry
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, explain, nearest
 
 
@@ -180,6 +180,9 @@ def find(id: str) -> Registration:
 
     if id in gymnasium.registry:
         return Registration(id, _make_gymnasium, {"id": id})
+    family = str(id).partition("/")[0].replace("-", "_").lower()
+    if family in BROKEN:
+        raise ConfigurationError(explain("The environment id", "of a package that runs here", id, BROKEN[family]))
     raise ConfigurationError(
         explain("The environment id", "a registered one", id, f"{nearest(id, _REGISTRY)} See `masoft envs`.")
     )

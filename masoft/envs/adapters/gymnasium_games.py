@@ -31,6 +31,17 @@ class TimedTeam(GymnasiumTeam):
         super().__init__(env)
         self.metadata = {**self.metadata, "name": name, "has_masks": False, "team_reward": "sum"}
 
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        """Start an episode.
+
+        lbforaging keeps places free at which players stood when the last episode ended, so that its episodes depend on
+        more than their seeds; with a seed those places are forgotten.
+        """
+        if seed is not None:
+            for player in getattr(self.env.unwrapped, "players", ()):
+                player.position = None
+        return super().reset(seed=seed, options=options)
+
     def step(self, actions: dict[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """One step of all agents."""
         seen, rewards, terminated, truncated, infos = super().step(actions)
