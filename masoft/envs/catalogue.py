@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _ADAPTERS = "masoft.envs.adapters"
-_WATERWORLD = 'pip install "pettingzoo[sisl]==1.25.0"'
+_WATERWORLD = 'pip install "pettingzoo==1.25.0" "pymunk<7" pygame-ce scipy'
 
 
 @dataclass(frozen=True)

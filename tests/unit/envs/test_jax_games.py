@@ -130,4 +130,4 @@ def test_it_trains_with_a_preset():
     pytest.importorskip("jaxmarl")
     vec_env = make_vec("overcooked/cramped_room", n_envs=2, seed=0, max_steps=10)
     model = MAPPO.from_preset("overcooked/cramped_room", vec_env, n_steps=8, batch_size=8)
-    assert model.learn(32).num_timesteps == 32
+    assert model.learn(32).num_timesteps == 32 and model.score(n_eval_episodes=1) >= 0
