@@ -51,7 +51,8 @@ def masoft_batch(id: str) -> Prepare:
 
 def own_smax(map_name: str) -> Prepare:
     """Steps jaxmarl's environment: one compiled call of its restarting step, one of its masks."""
-    from masoft.envs.adapters.smax_battle import load_jax, shared_battle
+    from masoft.envs.adapters.jax_scene import load_jax
+    from masoft.envs.adapters.smax_battle import shared_battle
 
     jax, game = load_jax(), shared_battle(map_name, ()).game
     step, legal = jax.jit(jax.vmap(game.step)), jax.jit(jax.vmap(game.get_avail_actions))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _ADAPTERS = "masoft.envs.adapters"
+_WATERWORLD = 'pip install "pettingzoo==1.25.0" "pymunk<7" pygame-ce scipy'
 
 
 @dataclass(frozen=True)
@@ -157,4 +158,132 @@ VMAS = tuple(
     )
 )
 
-CATALOGUE: tuple[Entry, ...] = MATRIX + MPE + MAMUJOCO + SMAX + VMAS + SMAC + SMACV2 + FOOTBALL + DEXHANDS + LAG
+LBF = tuple(
+    Entry(
+        f"lbf/Foraging-{task}",
+        f"{_ADAPTERS}.gymnasium_games:make_lbf",
+        {"task": f"Foraging-{task}"},
+        extra="lbf",
+        requires=("lbforaging",),
+    )
+    for task in (
+        *("5x5-2p-1f", "8x8-2p-2f-coop", "2s-8x8-2p-2f-coop", "8x8-2p-3f", "10x10-3p-3f", "2s-10x10-3p-3f"),
+        *("15x15-3p-5f", "15x15-4p-3f", "15x15-4p-5f"),
+    )
+)
+
+RWARE = tuple(
+    Entry(
+        f"rware/{size}-{n_robots}ag{level}",
+        f"{_ADAPTERS}.gymnasium_games:make_rware",
+        {"task": f"{size}-{n_robots}ag{level}"},
+        extra="rware",
+        requires=("rware",),
+    )
+    for size in ("tiny", "small", "medium")
+    for n_robots in (2, 4)
+    for level in ("-easy", "", "-hard")
+)
+
+SISL = tuple(
+    Entry(
+        f"sisl/{game}",
+        f"{_ADAPTERS}.pettingzoo_games:make_sisl",
+        {"game": game},
+        extra="sisl",
+        requires=requires,
+        install=install,
+    )
+    for game, requires, install in (
+        ("multiwalker", ("pettingzoo.sisl", "Box2D", "pygame", "scipy"), None),
+        ("pursuit", ("pettingzoo.sisl", "pygame", "scipy"), None),
+        # the last PettingZoo that has it
+        ("waterworld", ("pettingzoo.sisl.waterworld", "pymunk", "pygame", "scipy"), _WATERWORLD),
+    )
+)
+
+BUTTERFLY = tuple(
+    Entry(
+        f"butterfly/{game}",
+        f"{_ADAPTERS}.pettingzoo_games:make_butterfly",
+        {"game": game},
+        extra="butterfly",
+        requires=requires,
+    )
+    for game, requires in (
+        ("cooperative_pong", ("pygame",)),
+        ("knights_archers_zombies", ("pygame",)),
+        ("pistonball", ("pygame", "pymunk")),
+    )
+)
+
+# Small maps: the package's own have 45 to 200 fields a side and 80 to 500 agents, for map_size=... to ask for.
+MAGENT2 = tuple(
+    Entry(
+        f"magent2/{game}",
+        f"{_ADAPTERS}.magent:make_magent",
+        {"game": game, **options},
+        extra="magent2",
+        requires=("magent2",),
+    )
+    for game, options in (
+        ("adversarial_pursuit", {"map_size": 16}),
+        ("battle", {"map_size": 16}),
+        ("battlefield", {"map_size": 46}),
+        ("combined_arms", {"map_size": 16}),
+        ("gather", {}),
+        ("tiger_deer", {"map_size": 16}),
+    )
+)
+
+MOMALAND = tuple(
+    Entry(
+        f"momaland/{game}",
+        f"{_ADAPTERS}.momaland:make_momaland",
+        {"game": game},
+        extra="momaland",
+        requires=("momaland",),
+    )
+    for game in ("beach", "catch", "escort", "item_gathering", "multiwalker_stability", "surround")
+)
+
+OVERCOOKED = tuple(
+    Entry(
+        f"overcooked/{layout}",
+        f"{_ADAPTERS}.overcooked:make_overcooked",
+        {"layout": layout},
+        extra="overcooked",
+        requires=("jaxmarl", "jax"),
+        vector_entry_point=f"{_ADAPTERS}.overcooked:make_overcooked_vec",
+    )
+    for layout in ("asymm_advantages", "coord_ring", "counter_circuit", "cramped_room", "forced_coord")
+)
+
+CAMAR = tuple(
+    Entry(
+        f"camar/{map_name}",
+        f"{_ADAPTERS}.camar:make_camar",
+        {"map_name": map_name},
+        extra="camar",
+        requires=("camar", "jax"),
+        vector_entry_point=f"{_ADAPTERS}.camar:make_camar_vec",
+    )
+    for map_name in ("caves_cont", "random_grid")
+)
+
+CATALOGUE: tuple[Entry, ...] = (
+    *MATRIX, *MPE, *MAMUJOCO, *SMAX, *VMAS, *SMAC, *SMACV2, *FOOTBALL, *DEXHANDS, *LAG,
+    *LBF, *RWARE, *SISL, *BUTTERFLY, *MAGENT2, *MOMALAND, *OVERCOOKED, *CAMAR,
+)  # fmt: skip
+
+# Families of packages that do not run beside masoft, and what does; by how an id of theirs begins.
+BROKEN: Mapping[str, str] = {
+    "overcooked_ai": (
+        "overcooked-ai 1.1 needs numpy below 2 (it reads np.Inf). Use overcooked/cramped_room or its four sisters, the "
+        'same layouts in JAX: pip install "masoft[overcooked]".'
+    ),
+    "pogema": (
+        "pogema 1.4 needs pydantic below 2, and pins gymnasium 0.28 and numpy 1.26. Use camar/random_grid, ways among "
+        'obstacles with continuous moves: pip install "masoft[camar]"; or pogema in an environment without masoft.'
+    ),
+}

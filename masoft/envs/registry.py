@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from masoft.envs.catalogue import CATALOGUE, Entry
+from masoft.envs.catalogue import BROKEN, CATALOGUE, Entry
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, explain, nearest
 
 
@@ -180,6 +180,9 @@ def find(id: str) -> Registration:
 
     if id in gymnasium.registry:
         return Registration(id, _make_gymnasium, {"id": id})
+    family = str(id).partition("/")[0].replace("-", "_").lower()
+    if family in BROKEN:
+        raise ConfigurationError(explain("The environment id", "of a package that runs here", id, BROKEN[family]))
     raise ConfigurationError(
         explain("The environment id", "a registered one", id, f"{nearest(id, _REGISTRY)} See `masoft envs`.")
     )
@@ -265,20 +268,21 @@ def _load(path: str) -> Callable[..., Any]:
 
 
 def _is_there(name: str) -> bool:
-    """Whether a package, or ``"package.part"``, can be imported; found without importing anything."""
+    """Whether a package, or ``"package.part.of_it"``, can be imported; found without importing anything."""
     package, _, part = name.partition(".")
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or ()) if spec is not None else ()
     if not part:
         return spec is not None
-    return any((Path(folder) / part).is_dir() or (Path(folder) / f"{part}.py").is_file() for folder in folders)
+    paths = [Path(folder, *part.split(".")) for folder in folders]
+    return any(path.is_dir() or path.with_suffix(".py").is_file() for path in paths)
 
 
 def _described(missing: str) -> str:
     """The name of a missing package; where another one has its name, that is said."""
     package = missing.partition(".")[0]
     if package != missing and _is_there(package):
-        return f"{missing} (another package is installed under the name {package!r})"
+        return f"{missing} (another package is installed under the name {package!r}, or another version of it)"
     return missing
 
 

@@ -1,5 +1,7 @@
 """Published hyper-parameters as data: one TOML file an algorithm, every value with the table it stands in.
 
+Experiments that the paper has not are in the folder ``own``, with settings of our own; their variant is ``"own"``.
+
 Each file is a list of layers. A layer names its ``source``, the ``tasks`` that it holds for (shell patterns), the
 ``variant`` where it is not for all, and the values. Later layers win over earlier ones. ``same_as`` puts another
 algorithm's layers first.
@@ -24,7 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PAPER, REFERENCE = "paper", "reference"
+PAPER, REFERENCE, OWN = "paper", "reference", "own"
 _LAYER_KEYS = {"source", "tasks", "variant", "env", "env_kwargs", "n_envs", "total_timesteps", "parameters", "note"}
 
 
@@ -35,7 +37,8 @@ class Preset:
     Args:
         algorithm: name of the class.
         name: of the experiment; the environment id, with a suffix where one environment serves several.
-        variant: ``"paper"``, or ``"reference"``: what HARL's repository publishes where that differs.
+        variant: ``"paper"``; ``"reference"``: what HARL's repository publishes where that differs; ``"own"``: an
+            experiment that the paper has not, with settings of our own.
         env: environment id.
         env_kwargs: its keyword arguments.
         n_envs: copies of it that are stepped together.
@@ -58,8 +61,8 @@ class Preset:
 
     @property
     def full_name(self) -> str:
-        """The name, with its variant where that is not the paper's."""
-        return self.name if self.variant == PAPER else f"{self.name}@{self.variant}"
+        """The name, with its variant where there is a choice of them."""
+        return self.name if self.variant in (PAPER, OWN) else f"{self.name}@{self.variant}"
 
     def settings(self) -> dict[str, Any]:
         """Everything in one flat dict, in the names that `sources` uses."""
@@ -89,7 +92,7 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
     Args:
         algorithm: ``"HASAC"``; upper or lower case.
         name: for example ``"mamujoco/Ant-4x2"``, or ``"mamujoco/Ant-4x2@reference"``.
-        variant: ``"paper"`` or ``"reference"``.
+        variant: ``"paper"`` or ``"reference"``; experiments that the paper has not are ``"own"``, however asked.
 
     Raises:
         ConfigurationError: no such algorithm, experiment or variant; the message has the nearest names.
@@ -101,14 +104,17 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
         >>> preset("HASAC", "mamujoco/Ant-2x4").sources["batch_size"]
         'Table 10'
     """
-    key = _algorithm_key(algorithm)
+    files = _files(_algorithm_key(algorithm))
     name, _, suffix = name.partition("@")
     variant = suffix or variant
-    file = _file(key)
-    if name not in file["tasks"]:
-        known = nearest(name, file["tasks"])
-        raise ConfigurationError(explain(f"The preset of {file['algorithm']}", "a published one", name, known))
+    known = [task for file in files for task in file["tasks"]]
+    if name not in known:
+        which = f"The preset of {files[0]['algorithm']}"
+        raise ConfigurationError(explain(which, "a published one", name, nearest(name, known)))
+    file = next(file for file in files if name in file["tasks"])
     variants = _variants(file, name)
+    if variants == (OWN,) and variant == PAPER:
+        variant = OWN
     if variant not in variants:
         cure = "The reference's settings are listed only where they differ." if variant == REFERENCE else ""
         raise ConfigurationError(explain(f"The variant of {name!r}", f"one of {variants}", variant, cure))
@@ -117,7 +123,7 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
 
 def list_presets() -> tuple[PresetName, ...]:
     """All experiments with published settings, by algorithm."""
-    files = [_file(key) for key in _algorithm_keys()]
+    files = [file for key in _algorithm_keys() for file in _files(key)]
     return tuple(PresetName(file["algorithm"], name, _variants(file, name)) for file in files for name in file["tasks"])
 
 
@@ -167,7 +173,7 @@ def _layers_of(file: dict[str, Any], name: str, variant: str) -> Iterator[dict[s
 
 def _variants(file: dict[str, Any], name: str) -> tuple[str, ...]:
     own = {layer["variant"] for layer in file["layer"] if "variant" in layer and name in _matched(file, layer)}
-    return (PAPER, *sorted(own - {PAPER}))
+    return (file["first"], *sorted(own - {file["first"]}))
 
 
 def _matched(file: dict[str, Any], layer: dict[str, Any]) -> list[str]:
@@ -193,8 +199,9 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _algorithm_keys() -> list[str]:
-    entries = resources.files(__name__).iterdir()
-    return sorted(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
+    here = resources.files(__name__)
+    entries = [*here.iterdir(), *here.joinpath(OWN).iterdir()]
+    return sorted({entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml")})
 
 
 def _algorithm_key(algorithm: str) -> str:
@@ -206,14 +213,23 @@ def _algorithm_key(algorithm: str) -> str:
     return key
 
 
+def _files(key: str) -> list[dict[str, Any]]:
+    """What there is of one algorithm: published settings first, then our own."""
+    found = [_file(key, first) for first in (PAPER, OWN)]
+    return [file for file in found if file is not None]
+
+
 @cache
-def _file(key: str) -> dict[str, Any]:
-    """One algorithm's file, checked: a key or a pattern that means nothing is an error, not a shrug."""
-    text = resources.files(__name__).joinpath(f"{key}.toml").read_text(encoding="utf-8")
-    file = parse(text, f"{key}.toml")
+def _file(key: str, first: str) -> dict[str, Any] | None:
+    """One file, checked: a key or a pattern that means nothing is an error, not a shrug; None where there is none."""
+    here = resources.files(__name__)
+    path = (here if first == PAPER else here.joinpath(OWN)).joinpath(f"{key}.toml")
+    if not path.is_file():
+        return None
+    file = parse(path.read_text(encoding="utf-8"), f"{key}.toml")
     if "same_as" in file:
-        file["layer"] = [*_file(file["same_as"])["layer"], *file["layer"]]
-    return file
+        file["layer"] = [*(_file(file["same_as"], first) or {"layer": []})["layer"], *file["layer"]]
+    return {**file, "first": first}
 
 
 def parse(text: str, origin: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 from stable_baselines3.common.vec_env import VecMonitor
 
-from masoft.envs.adapters.smax_battle import MAPS, Scene, View, load_jax, shared_battle
+from masoft.envs.adapters.jax_scene import Scene, keys_to_start, plain, restored
+from masoft.envs.adapters.smax_battle import MAPS, View, shared_battle
 from masoft.envs.batched import BatchedStep, BatchedVecEnv, Joint, monitored
 from masoft.envs.inspection import choose_team_reward, read_team
 from masoft.errors import EnvironmentFault, explain
@@ -68,7 +69,7 @@ class SmaxTeam(ParallelEnv):  # type: ignore[misc]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         """Start a battle."""
-        keys = _keys(self.battle, [seed], self._scene)
+        keys = keys_to_start([seed], self._scene)
         self._scene, view = self.battle.start(keys)
         self.agents = self.possible_agents[:]
         return self._observe(view, self.agents)
@@ -108,13 +109,13 @@ class SmaxTeam(ParallelEnv):  # type: ignore[misc]
         """The battle, see `masoft.envs.snapshot`."""
         if self._scene is None:
             return None
-        return {"agents": list(self.agents), "state": self._state.copy(), "scene": _plain(self._scene)}
+        return {"agents": list(self.agents), "state": self._state.copy(), "scene": plain(self._scene)}
 
     def set_snapshot(self, values: dict[str, Any]) -> None:
         """Continue from what `get_snapshot` gave, after a reset."""
         assert self._scene is not None
         self.agents, self._state = list(values["agents"]), np.array(values["state"])
-        self._scene = _restored(self._scene, values["scene"])
+        self._scene = restored(self._scene, values["scene"])
 
     def _observe(self, view: View, agents: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         seen, masks = np.array(view.observations)[0], np.array(view.masks)[0].astype(np.int8)
@@ -144,7 +145,7 @@ class SmaxVecEnv(BatchedVecEnv):
         super().__init__(n_envs, read_team(single), team_reward=chosen, name=f"smax/{map_name}")
 
     def _start(self, seeds: Sequence[int | None]) -> Joint:
-        self._scene, view = self.battle.start(_keys(self.battle, seeds, self._scene))
+        self._scene, view = self.battle.start(keys_to_start(seeds, self._scene))
         return self._joint(view)
 
     def _advance(self, actions: NDArray[Any]) -> BatchedStep:
@@ -165,12 +166,12 @@ class SmaxVecEnv(BatchedVecEnv):
         if self._scene is None:
             return None
         assert self._mask is not None and self._active is not None
-        return {"scene": _plain(self._scene), "mask": self._mask.copy(), "active": self._active.copy()}
+        return {"scene": plain(self._scene), "mask": self._mask.copy(), "active": self._active.copy()}
 
     def set_snapshot(self, values: dict[str, Any]) -> None:
         """Continue from what `get_snapshot` gave, after a reset."""
         assert self._scene is not None
-        self._scene = _restored(self._scene, values["scene"])
+        self._scene = restored(self._scene, values["scene"])
         self._mask, self._active = np.array(values["mask"]), np.array(values["active"])
 
     def _joint(self, view: View) -> Joint:
@@ -202,30 +203,6 @@ def make_smax_vec(
     if seed is not None:
         vec_env.seed(seed)
     return monitored(vec_env, monitor_dir)
-
-
-def _keys(battle: Any, seeds: Sequence[int | None], scene: Scene | None) -> Any:
-    """The keys to start from: a seed's where there is one, else the battle's own, else a fresh one."""
-    if scene is not None and all(seed is None for seed in seeds):
-        return scene.keys
-    fresh = np.random.default_rng().integers(2**32, size=len(seeds)).tolist()
-    known = battle.keys([new if seed is None else seed for seed, new in zip(seeds, fresh, strict=True)])
-    if scene is None:
-        return known
-    given = np.array([seed is not None for seed in seeds])
-    return load_jax().numpy.where(given[:, None], known, scene.keys)
-
-
-def _plain(scene: Scene) -> list[NDArray[Any]]:
-    return [np.array(leaf) for leaf in load_jax().tree.leaves(scene)]
-
-
-def _restored(like: Scene, arrays: Sequence[NDArray[Any]]) -> Scene:
-    jax = load_jax()
-    leaves, structure = jax.tree.flatten(like)
-    put = [jax.numpy.asarray(array, leaf.dtype) for array, leaf in zip(arrays, leaves, strict=True)]
-    scene: Scene = jax.tree.unflatten(structure, put)
-    return scene
 
 
 __all__ = ["MAPS", "SmaxTeam", "SmaxVecEnv", "make_smax", "make_smax_vec"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import os
 import sys
 from typing import Any, NamedTuple
 
+from masoft.envs.adapters.jax_scene import Scene, load_jax
 from masoft.errors import ConfigurationError, explain, nearest
 
 PACKAGE_MAPS = (
@@ -28,21 +28,7 @@ OWN_MAPS = {
 }
 MAPS = (*PACKAGE_MAPS, *OWN_MAPS)
 
-# XLA spreads work of microseconds over threads that spin while they wait; one thread costs a fraction.
-XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 RESTARTED_AT_ONCE = 4
-
-
-class Scene(NamedTuple):
-    """The battles as they stand.
-
-    Args:
-        keys: (n, 2), each battle's own source of randomness.
-        state: jaxmarl's, every array with a leading n.
-    """
-
-    keys: Any
-    state: Any
 
 
 class View(NamedTuple):
@@ -103,11 +89,6 @@ class Battle:
         self.start = self._jax.jit(self._start)
         self.step = self._jax.jit(self._step)
         self.step_on = self._jax.jit(self._step_on)
-
-    def keys(self, seeds: list[int]) -> Any:
-        """One key a seed, (n, 2)."""
-        jax = self._jax
-        return jax.numpy.stack([jax.random.PRNGKey(seed % 2**32) for seed in seeds])
 
     def _start(self, keys: Any) -> tuple[Scene, View]:
         def one(key: Any) -> tuple[Scene, View]:
@@ -179,16 +160,6 @@ class Battle:
 def shared_battle(map_name: str, options: tuple[tuple[str, Any], ...]) -> Battle:
     """The functions of a map, compiled once in a process: training and evaluation share them."""
     return Battle(map_name, dict(options))
-
-
-def load_jax() -> Any:
-    """JAX on the CPU, on one thread unless ``XLA_FLAGS`` says otherwise; both can only be said before its first use."""
-    if "jax" not in sys.modules:
-        os.environ.setdefault("XLA_FLAGS", XLA_FLAGS)
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import jax
-
-    return jax
 
 
 def _game(map_name: str, options: dict[str, Any]) -> Any:
