@@ -21,7 +21,8 @@ from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.fitting import check_same_team, fitting_into_memory
 from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.settings import UNCHANGEABLE
-from masoft.envs.vector import as_vec_env, make_vec, team_of
+from masoft.envs.vector import as_vec_env, make_vec
+from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.habits import POLICIES

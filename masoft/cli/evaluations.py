@@ -10,9 +10,8 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from masoft.cli.trained import BEST, TABLE
+from masoft.cli.run_folder import BEST, COLUMNS, TABLE, read_evaluations
 
-COLUMNS = ("timesteps", "mean_return", "std_return")
 SEED = 2_000_000
 """Added to the run's seed for the environment that is played in."""
 
@@ -73,13 +72,3 @@ class BestTeam(BaseCallback):
             self._best = mean
             self.model.save(self._folder / BEST)
         self.has_stopped = self._stop_at is not None and mean >= self._stop_at
-
-
-def read_evaluations(folder: Path) -> list[tuple[int, float, float]]:
-    """Steps, mean and standard deviation of the return of each evaluation of a run; empty where there were none."""
-    path = folder / TABLE
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
-    return [(int(steps), float(mean), float(std)) for steps, mean, std in rows]

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import MODEL, RunSettings
-from masoft.cli.trained import BEST
+from masoft.cli.run_folder import BEST, MODEL, RunSettings
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from masoft.files.text import check_record, number, write_json
 
 SETTINGS = "run.json"
 MODEL = "model.zip"
+BEST, TABLE = "best.zip", "evaluations.csv"
+COLUMNS = ("timesteps", "mean_return", "std_return")
 LOG = "progress.csv"
 PICTURE = "learning_curve.png"
 LOG_ROWS = 40
@@ -142,7 +145,6 @@ def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = N
         title: above the picture.
         reference: name and height of a dashed line to compare with.
     """
-    from masoft.cli.evaluations import read_evaluations
 
     steps, returns = read_curve(folder)
     if not steps:
@@ -165,3 +167,13 @@ def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = N
     axes.spines[["top", "right"]].set_visible(False)
     replace_file(folder / PICTURE, lambda file: figure.savefig(file, dpi=150, format="png"))
     return folder / PICTURE
+
+
+def read_evaluations(folder: Path) -> list[tuple[int, float, float]]:
+    """Steps, mean and standard deviation of the return of each evaluation of a run; empty where there were none."""
+    path = folder / TABLE
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
+    return [(int(steps), float(mean), float(std)) for steps, mean, std in rows]

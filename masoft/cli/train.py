@@ -17,9 +17,8 @@ from masoft.cli.first_look import COPIES, describe, look_of, quick_parameters
 from masoft.cli.flags import flags_of, given
 from masoft.cli.outcome import Outcome, report, report_as_json
 from masoft.cli.own_code import ask_trust, find_here, trusted_option
-from masoft.cli.run_folder import MODEL, SETTINGS, RunSettings, draw_curve, new_folder
+from masoft.cli.run_folder import BEST, MODEL, SETTINGS, TABLE, RunSettings, draw_curve, new_folder
 from masoft.cli.stopping import PATIENCE, STOPPED, can_resume, requeue_option, run_folder, termination_as_interrupt
-from masoft.cli.trained import BEST, TABLE
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files import folder_name

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from masoft.cli.run_folder import MODEL
+from masoft.cli.run_folder import BEST, MODEL
 from masoft.errors import ConfigurationError, explain
-
-BEST, TABLE = "best.zip", "evaluations.csv"
 
 
 def model_file(folder: Path, *, best: bool = False) -> Path:

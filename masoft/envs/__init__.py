@@ -12,7 +12,8 @@ from masoft.envs.registry import Registration, find, imports_own_code, make, reg
 
 if TYPE_CHECKING:
     from masoft.envs.team_env import TeamEnv
-    from masoft.envs.vector import as_vec_env, make_vec, team_of
+    from masoft.envs.vector import as_vec_env, make_vec
+    from masoft.envs.vector_team import team_of
     from masoft.envs.wrapping import TeamFrameStack, norm_obs_keys
 
 __all__ = [
@@ -36,7 +37,7 @@ _HOME = {
     "as_vec_env": "masoft.envs.vector",
     "make_vec": "masoft.envs.vector",
     "norm_obs_keys": "masoft.envs.wrapping",
-    "team_of": "masoft.envs.vector",
+    "team_of": "masoft.envs.vector_team",
 }
 
 

@@ -16,33 +16,25 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from masoft.envs.alike import check_alike, check_apart, one_object
+from masoft.envs.alike import one_object
 from masoft.envs.gymnasium_team import GymnasiumTeam, is_team
 from masoft.envs.local import LocalVecEnv
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
-from masoft.envs.snapshot import layers_of_vector
 from masoft.envs.state import State
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
 from masoft.envs.team_env import TeamEnv
-from masoft.envs.through import seen_through, team_inside, team_outside
+from masoft.envs.through import team_inside
 from masoft.envs.turns import from_aec
+from masoft.envs.vector_team import KINDS, PER_AGENT, team_of
 from masoft.envs.worker import ON_ENV_ERROR, Launcher
 from masoft.envs.wrapping import wrapped
 from masoft.errors import ConfigurationError, explain
-from masoft.spec import TeamSpec
 from masoft.validation import Real
 
 BACKENDS = ("auto", "dummy", "subproc", "ray")
 """Where copies of an environment run."""
 IN_PROCESSES = ("subproc", "ray")
-
-PER_AGENT = (
-    "supersuit's conversion counts each agent as an environment of its own. Pass the PettingZoo environment that it "
-    "was made from, or masoft.make_vec(lambda: MyEnv(), n_envs=4)."
-)
-
-KINDS = "an environment id, a PettingZoo environment, a gymnasium.Env, a VecEnv of teams, or a callable that makes one"
 
 
 def as_vec_env(env: Any, *, team_reward: str = "auto", seed: int | None = None, state: State = "env") -> VecEnv:
@@ -208,41 +200,6 @@ def _ray_launcher() -> Launcher:
     from masoft.envs.ray_worker import RayLauncher
 
     return RayLauncher()
-
-
-def team_of(vec_env: VecEnv) -> TeamSpec:
-    """The specification of the team that a VecEnv trains, as its outermost wrapper shows it.
-
-    Raises:
-        ConfigurationError: its environments are no teams, are not alike, or are one object.
-        SpaceError: a wrapper changes what it must not, see `masoft.envs.through`.
-    """
-    wrappers, base = layers_of_vector(vec_env)
-    if not isinstance(base, VecEnv):  # supersuit puts gymnasium's vectors inside one of stable-baselines3's wrappers
-        raise ConfigurationError(explain("env", KINDS, base, PER_AGENT))
-    team = _team_of_base(base)
-    if team is None:
-        raise ConfigurationError(
-            explain("A VecEnv", "one of TeamEnvs", f"{type(vec_env).__name__} of {vec_env.observation_space}",
-                    "Make it with masoft.make_vec(env, n_envs=...), or wrap each environment in masoft.envs.TeamEnv.")
-        )  # fmt: skip
-    return team_outside(team, wrappers)
-
-
-def _team_of_base(base: Any) -> TeamSpec | None:
-    """The team of a VecEnv without wrappers, whose copies are checked to be alike; None where there is none."""
-    envs = getattr(base, "envs", None)
-    if envs:
-        check_apart(envs)
-        teams = [team_inside(env) for env in envs]
-    elif isinstance(getattr(base, "team", None), TeamSpec):
-        return base.team  # type: ignore[no-any-return]
-    else:
-        teams = base.get_attr("team") if base.has_attr("team") else [None]
-    if not isinstance(teams[0], TeamSpec):
-        return None
-    check_alike(teams)
-    return teams[0] if envs else seen_through(teams[0], base)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
+from masoft.envs.vector_team import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import STATE, TeamSpec
 from masoft.validation import Integer
@@ -32,7 +33,6 @@ class TeamFrameStack(VecFrameStack):
     """
 
     def __init__(self, venv: VecEnv, n_stack: int, channels_order: str | Mapping[str, str] | None = None) -> None:
-        from masoft.envs.vector import team_of
 
         if not Integer(1).accepts(n_stack):
             raise ConfigurationError(explain("frame_stack", "a number of frames, 1 or more", n_stack))
@@ -78,7 +78,6 @@ def wrapped(
     Raises:
         ConfigurationError: an argument that the wrapper does not have.
     """
-    from masoft.envs.vector import team_of
 
     if frame_stack is not None:
         stack = dict(frame_stack) if isinstance(frame_stack, Mapping) else {"n_stack": frame_stack}

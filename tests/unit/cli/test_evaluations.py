@@ -10,8 +10,7 @@ import pytest
 from shell import SMALL, run
 
 import masoft
-from masoft.cli.evaluations import read_evaluations
-from masoft.cli.run_folder import RunSettings, read_curve
+from masoft.cli.run_folder import RunSettings, read_curve, read_evaluations
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "hasac", "matrix/maxent", "--seed", 1, "--eval-episodes", 2, *SMALL]
