@@ -33,7 +33,8 @@ class Watch:
     def _position(self) -> Any:
         """Equal at two times only if nothing has moved in between."""
         if self._moves:
-            return sum([moves.count for moves in self._moves])
+            first = self._moves[0].count
+            return first if len(self._moves) == 1 else first + sum([moves.count for moves in self._moves[1:]])
         base = self._base
         if isinstance(base, SubprocVecEnv):  # a new object at every step and reset
             return object() if base.waiting else base.reset_infos
@@ -64,7 +65,8 @@ class Watch:
     @property
     def is_behind(self) -> bool:
         """Whether the environments are not where the learner last saw them."""
-        return not (self.is_new or _same(self._position(), self._known))
+        known = self._known
+        return known is not None and not _same(self._position(), known)
 
     @property
     def was_moved(self) -> bool:
