@@ -1,8 +1,7 @@
 """griffe extension: a class is shown with the signature that Python reports, not with its template's.
 
-A final algorithm fixes some of the template's arguments and changes defaults of others; a recurrent policy takes its
-own arguments beside those of the policy it extends. Names and defaults come from ``inspect``, annotations from the
-source.
+A final algorithm fixes some of the template's arguments and changes defaults of others. Names and
+defaults come from ``inspect``, annotations from the source.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from griffe import Class, Extension, Function, Module, Parameter, ParameterKind,
 import masoft
 
 CLASSES = [f"{module}.{name}" for name, module in masoft.ALGORITHMS.items()]
-CLASSES += ["masoft.policies.on_policy_rnn.RnnTeamPolicy", "masoft.policies.value.RnnValuePolicy"]
 
 
 class Signatures(Extension):

@@ -34,8 +34,8 @@ POLICY: Mapping[str, str] = {
     "actor_target": "HATD3 and its relatives have one an agent: policy.actors_target[i]",
     "q_net": "each agent values its own actions: policy.actors[i]",
     "q_net_target": "VDN and QMIX have one an agent: policy.actors_target[i]",
-    "mlp_extractor": "each actor has its own layers: policy.actors[i].body; the critic's are in policy.critic",
-    "pi_features_extractor": "each actor has its own encoder: policy.actors[i].encoder",
+    "mlp_extractor": "each actor has its own layers: policy.actors[i].torso; the critic's are in policy.critic",
+    "pi_features_extractor": "each actor has its own encoder: policy.actors[i].torso.encoder",
     "vf_features_extractor": "the critic's encoders are in policy.critic",
     "action_net": "each actor's last layer is policy.actors[i].head",
     "value_net": "it is called policy.critic",
@@ -94,8 +94,8 @@ ARGUMENTS: Mapping[str, str] = {
 """Constructor arguments."""
 
 POLICY_KWARGS: Mapping[str, str] = {
-    "features_extractor_class": "images go through convolutions, the rest is flattened; others need a policy class",
-    "features_extractor_kwargs": "images go through convolutions, the rest is flattened; others need a policy class",
+    "features_extractor_class": "images go through convolutions, others are policy_kwargs=dict(torso=MyTorso)",
+    "features_extractor_kwargs": "images go through convolutions, others are policy_kwargs=dict(torso=MyTorso)",
     "share_features_extractor": "actors and critic never share layers; see share_parameters",
     "normalize_images": "bytes are divided by 255, floats are taken as they are",
     "log_std_init": "only HAPPO and its relatives have a deviation of its own; here the actor gives it in each state",
@@ -105,17 +105,17 @@ POLICY_KWARGS: Mapping[str, str] = {
     "clip_mean": "means are squashed by tanh, not clipped",
     "squash_output": "off-policy methods always squash",
     "ortho_init": "only HAPPO and its relatives start orthogonal",
-    "lstm_hidden_size": 'HAPPO("RnnPolicy", env, policy_kwargs=dict(hidden_size=64)) has a GRU',
-    "n_lstm_layers": 'the memory of "RnnPolicy" is one GRU layer',
-    "shared_lstm": 'actors and critic of "RnnPolicy" have memories of their own',
-    "enable_critic_lstm": 'the critic of "RnnPolicy" always has a memory',
-    "lstm_kwargs": 'policy_kwargs of "RnnPolicy" are hidden_size and sequence_length',
+    "lstm_hidden_size": 'hidden_size, in "MlpLstmPolicy" and "RnnPolicy"',
+    "n_lstm_layers": 'the memory of "MlpLstmPolicy" is one layer, and that of "RnnPolicy" is a GRU',
+    "shared_lstm": "actors and critics have memories of their own",
+    "enable_critic_lstm": "the critic has a memory where an agent has one",
+    "lstm_kwargs": 'policy_kwargs of "MlpLstmPolicy" are hidden_size, sequence_length and, off-policy, burn_in',
 }
 """Keys of ``policy_kwargs``."""
 
 POLICIES: Mapping[str, str] = dict.fromkeys(
-    ("MlpLstmPolicy", "CnnLstmPolicy", "MultiInputLstmPolicy"),
-    'Agents with a memory are "RnnPolicy", in HAPPO and its relatives, QMIX and VDN.',
+    ("LstmPolicy", "CnnLstmPolicy", "MultiInputLstmPolicy"),
+    'Agents with a memory are "RnnPolicy" (a GRU) and "MlpLstmPolicy"; pictures go through convolutions first.',
 )
 """Aliases of policies."""
 

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import Tensor
 
 from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.parts import Attributes, StatePart
 from masoft.algorithms.presence import shares_of, step_by_presence
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
@@ -25,8 +23,7 @@ from masoft.errors import ConfigurationError, explain
 from masoft.functional.soft import active_mean, soft_target
 from masoft.networks.targets import follow
 from masoft.policies.exploration import epsilon_at, noisy_actions
-from masoft.policies.recurrent import Memories
-from masoft.policies.value import MlpValuePolicy, RnnValuePolicy, ValueTeamPolicy
+from masoft.policies.value import ValueTeamPolicy
 from masoft.spec import ACTION_MASK
 from masoft.validation import Integer, Nothing, Real, ScheduleOf
 
@@ -37,13 +34,8 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     """Abstract: double Q-learning of a mixture of utilities. Its arguments are described at `QMIX`."""
 
     policy: ValueTeamPolicy  # type: ignore[assignment]
-    policy_base: ClassVar[type[BasePolicy]] = ValueTeamPolicy  # type: ignore[type-abstract]
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpValuePolicy,
-        "CnnPolicy": MlpValuePolicy,
-        "MultiInputPolicy": MlpValuePolicy,
-        "RnnPolicy": RnnValuePolicy,
-    }
+    policy_base: ClassVar[type[BasePolicy]] = ValueTeamPolicy
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(ValueTeamPolicy.policy_names, ValueTeamPolicy)
     action_kinds = CATEGORICAL
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("critic",)
     constraints = {
@@ -119,22 +111,12 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         must = f"its own network in {type(self).__name__}, which makes the team's value of the agents' own"
         raise ConfigurationError(explain("Who plays a frozen agent's part", must, "a teammate", cure))
 
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        self._memories: Memories = ()
-        self._starts = np.ones(self.n_envs, bool)
-
-    def run_parts(self) -> dict[str, StatePart]:
-        """As for all, and what recurrent utilities remember of the running episodes."""
-        return {**super().run_parts(), "memories": Attributes(self, ("_memories", "_starts"))}
-
     def _build_buffer(self) -> None:
         super()._build_buffer()
-        is_recurrent = issubclass(self.policy_class, RnnValuePolicy)
-        if is_recurrent and callable(self.n_steps):
+        if self.policy.remembers and callable(self.n_steps):
             must = "1 where agents have a memory, not a schedule"
             raise ConfigurationError(explain("n_steps", must, self.n_steps))
-        self._episodes = EpisodeSampler(self.replay_buffer) if is_recurrent else None
+        self._episodes = EpisodeSampler(self.replay_buffer) if self.policy.remembers else None
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Fit the mixture of chosen utilities to its one-step target, then move the targets."""
@@ -202,33 +184,9 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Greedy actions; each agent acts uniformly now and then."""
-        actions, self._memories = self.policy.greedy(obs, self._memories, self._starts)
+        actions = self.play(obs, deterministic=True)
         rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
         return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
-
-    def _sample_action(
-        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
-        self._keep_track()
-        if self.policy.hidden_size and self.num_timesteps < learning_starts and not self.resting:
-            assert isinstance(self._last_obs, dict)
-            _, self._memories = self.policy.greedy(self._last_obs, self._memories, self._starts)  # it sees all steps
-        return super()._sample_action(learning_starts, action_noise, n_envs)
-
-    def _cut_episodes(self) -> None:
-        super()._cut_episodes()
-        self._starts = np.ones(self.n_envs, bool)
-
-    def _store_transition(self, replay_buffer: Any, buffer_action: np.ndarray, new_obs: Any, *rest: Any) -> None:
-        super()._store_transition(replay_buffer, buffer_action, new_obs, *rest)
-        self._starts = rest[1]
-
-    def _setup_learn(
-        self, total_timesteps: int, callback: MaybeCallback = None, reset_num_timesteps: bool = True, *rest: Any
-    ) -> tuple[int, Any]:
-        if reset_num_timesteps or self._last_obs is None:
-            self._starts = np.ones(self.n_envs, bool)
-        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, *rest)
 
 
 def _of_present(utilities: list[Tensor], active: Tensor | None) -> Tensor:

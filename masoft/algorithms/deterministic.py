@@ -183,7 +183,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""
-        actions = self.policy.act(obs, deterministic=False, generator=self.generator)
+        actions = self.play(obs, deterministic=False)
         noise, epsilon = self.exploration_noise, self.exploration_epsilon
         masks = obs.get(ACTION_MASK)
         return noisy_actions(self.team, actions, noise, epsilon, masks, self.cpu_generator, self.resting)

@@ -12,7 +12,7 @@ from masoft.buffers.rollout import RolloutLayout, TeamRolloutBuffer
 from masoft.buffers.views import apply_view
 from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages, td_errors
-from masoft.networks.recurrent import Sequences
+from masoft.networks.torso import Sequences
 from masoft.networks.value import CriticInputs
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 from masoft.spec import ACTION_MASK, ACTIVE, STATE
@@ -98,13 +98,15 @@ def _old_policies(
     for i, agent in enumerate(team.agents):
         observation = buffer.frames[agent.name][:-1].flatten(0, 1)
         mask = buffer.frames[ACTION_MASK][:-1, :, team.mask_slices[i]].flatten(0, 1) if team.has_masks else None
-        before = _before(recall.actors[i] if recall.actors else None, buffer, policy.hidden_size)
+        before = _before(recall.actors[i] if recall.actors else None, buffer, policy.memory_sizes[i])
         sequences = None if before is None else Sequences(buffer.starts[:-1], before)
         rows, remembered = policy.along(i, observation, mask, sequences)
         old.append(rows.rows(order).keep())
-        if before is not None and remembered is not None:
+        if before is None:
+            memories.append(observation.new_zeros(buffer.n_steps * buffer.n_envs // length, 0, dtype=torch.float32))
+        elif remembered is not None:
             memories.append(_at_sequence_starts(before, remembered, length))
-    return tuple(old), tuple(memories)
+    return tuple(old), tuple(memories) if policy.remembers else ()
 
 
 def _values(

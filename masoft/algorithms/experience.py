@@ -12,7 +12,7 @@ from masoft.buffers.rollout import RolloutLayout
 from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages
 from masoft.mirror.change import PolicyChange
-from masoft.networks.recurrent import Sequences
+from masoft.networks.torso import Sequences
 from masoft.networks.value import CriticInputs
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 
@@ -71,7 +71,7 @@ class Experience:
         values, returns: (n_rows, n_values).
         errors: (n_steps, n_envs, n_values), temporal-difference errors. ended: (n_steps, n_envs).
         decay: gamma times lambda.
-        starts: (length, n_sequences). memories: (n_sequences, hidden_size) an agent, before the first step of each
+        starts: (length, n_sequences). memories: (n_sequences, memory_size) an agent, before the first step of each
             sequence; empty without memory. critic_memory: (n_sequences, size) or None.
     """
 
@@ -119,8 +119,8 @@ class Experience:
         return Sequences(self.starts, memory) if picked is None else Sequences(self.starts[:, picked], memory[picked])
 
     def memory_of(self, i: int) -> Tensor | None:
-        """What agent i remembered before each sequence, (n_sequences, hidden_size), or None."""
-        return self.memories[i] if self.memories else None
+        """What agent i remembered before each sequence, (n_sequences, memory_size), or None."""
+        return self.memories[i] if self.memories and self.memories[i].shape[1] else None
 
 
 def pick(values: Tensor, rows: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 import masoft
 from masoft.algorithms.parts import StatePart, with_own_settings
 from masoft.algorithms.settings import check_changes, set_aside
-from masoft.algorithms.upgrade import FORMAT, READABLE, is_outdated, upgraded
+from masoft.algorithms.upgrade import FORMAT, READABLE, is_obsolete, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
 from masoft.files.archive import Source
@@ -177,6 +177,7 @@ def load_parts(
     """
     parts = {name: part for name, part in parts.items() if not name.startswith(void)} if void else parts
     found = [name for name in state if not (void and name.startswith(void))] if isinstance(state, dict) else []
+    found = [name for name in found if not is_obsolete(form, name, parts)]
     if not isinstance(state, dict) or set(found) != set(parts):
         got = sorted(found) if isinstance(state, dict) else state
         raise ModelFileError(explain("The parts in the file", f"{sorted(parts)}", got))

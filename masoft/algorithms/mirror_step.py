@@ -124,7 +124,7 @@ class MirrorStep:
         batch = batch_of(experience, self.policy, i, picked, experience.values, None)
         with torch.no_grad():
             now, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-            log_ratio = now.log_prob(batch.actions) - batch.old_log_prob
+            log_ratio: Tensor = now.log_prob(batch.actions) - batch.old_log_prob
         return log_ratio if batch.active is None else log_ratio * batch.active
 
     def steepness(self, experience: Experience, i: int, turn: Turn) -> float:

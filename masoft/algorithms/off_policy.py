@@ -18,10 +18,12 @@ from torch import Tensor
 from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.presence import shares_of, weighed
+from masoft.algorithms.remembering import RemembersEpisodes
 from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
+from masoft.buffers.sequences import SequenceSampler
 from masoft.buffers.stretches import ReplayStretches
 from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, explain
@@ -35,7 +37,7 @@ from masoft.validation import Callable as IsCallable
 N_STEPS = Integer(1, 100)
 
 
-class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
+class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorithm):
     """Abstract: what every off-policy team method shares. A method defines ``train``.
 
     Args:
@@ -60,11 +62,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
     policy: TeamPolicy
     _watched: Watched | None = None
     policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": TeamPolicy,
-        "CnnPolicy": TeamPolicy,
-        "MultiInputPolicy": TeamPolicy,
-    }
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(TeamPolicy.policy_names, TeamPolicy)
     followers: ClassVar[Mapping[str, str]] = {
         **TeamAlgorithm.followers,
         "gamma": "_tell_buffer",
@@ -142,9 +140,10 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self._buffer_seed = self._draw_seed()
+        self._build_policy()
+        self._forget()
         if self.env is not None:
             self._build_buffer()
-        self._build_policy()
         self._convert_train_freq()
 
     def _check_sizes(self) -> None:
@@ -290,9 +289,16 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         self._metrics.record(self.logger)
 
     def sample_batch(self, batch_size: int) -> TeamBatch:
-        """A minibatch, normalised where the environments are wrapped in ``VecNormalize``."""
+        """A minibatch, normalised where the environments are wrapped in ``VecNormalize``.
+
+        For agents that remember it is stretches of steps, of ``batch_size`` transitions together.
+        """
         wrapper = self._vec_normalize_env
-        return self.replay_buffer.sample(batch_size, None if wrapper is None else VecNormalizer(wrapper))
+        normalizer = None if wrapper is None else VecNormalizer(wrapper)
+        if self.policy.remembers:
+            return SequenceSampler(self.replay_buffer, self.policy.stretch).sample(batch_size, normalizer)
+        tagged = normalizer is None and self.policy.takes_tagged_rows
+        return self.replay_buffer.sample(batch_size, normalizer, tagged)
 
     def _setup_learn(
         self,
@@ -305,7 +311,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         self._check_ready()
         self._convert_train_freq()
         if reset_num_timesteps or self._last_obs is None:
-            self.replay_buffer.cut()
+            self._cut_episodes()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
     def collect_rollouts(self, env: VecEnv, *args: Any, **kwargs: Any) -> RolloutReturn:
@@ -316,6 +322,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
 
     def _cut_episodes(self) -> None:
         self.replay_buffer.cut()
+        self._forget()
 
     def _sample_action(
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
@@ -323,6 +330,8 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         self._keep_track()
         assert isinstance(self._last_obs, dict)
         if self.num_timesteps < learning_starts:
+            if self.policy.remembers and not self.resting:
+                self.play(self._last_obs, deterministic=True)  # memories see all steps
             masks = self._last_obs.get(ACTION_MASK)
             stored = uniform_actions(self.team, n_envs, masks, self.cpu_generator)
             if self.resting:
@@ -335,7 +344,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Actions for training, (n_envs, action_size): a draw from the policies."""
-        return self.policy.act(obs, deterministic=False, generator=self.generator)
+        return self.play(obs, deterministic=False)
 
     def _store_transition(
         self,
@@ -347,6 +356,7 @@ class OffPolicyTeamAlgorithm(TeamAlgorithm, OffPolicyAlgorithm):
         infos: list[dict[str, Any]],
     ) -> None:
         wrapper = self._vec_normalize_env
+        self._starts = dones
         if wrapper is None:
             replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
         elif self.watch.was_moved:

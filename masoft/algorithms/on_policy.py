@@ -25,8 +25,6 @@ from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
-from masoft.policies.on_policy_mlp import MlpTeamPolicy
-from masoft.policies.on_policy_rnn import RnnTeamPolicy
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 from masoft.validation import Constraints, Integer, Nothing, Real
 
@@ -53,13 +51,10 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
     rollout_buffer: TeamRolloutBuffer  # type: ignore[assignment]
     policy: OnPolicyTeamPolicy  # type: ignore[assignment]
     experience: Experience
-    policy_base: ClassVar[type[BasePolicy]] = OnPolicyTeamPolicy  # type: ignore[type-abstract]
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
-        "MlpPolicy": MlpTeamPolicy,
-        "CnnPolicy": MlpTeamPolicy,
-        "MultiInputPolicy": MlpTeamPolicy,
-        "RnnPolicy": RnnTeamPolicy,
-    }
+    policy_base: ClassVar[type[BasePolicy]] = OnPolicyTeamPolicy
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        OnPolicyTeamPolicy.policy_names, OnPolicyTeamPolicy
+    )
     followers: ClassVar[Mapping[str, str]] = {
         **TeamAlgorithm.followers,
         "n_steps": "_resize_rollouts",

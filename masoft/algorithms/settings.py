@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from masoft.errors import ConfigurationError, explain
+from masoft.policies.architecture import ALIASES
 
 _NEW = "The networks are made of it: make a new model."
 
@@ -22,7 +23,7 @@ UNCHANGEABLE: Mapping[str, str] = {
 """Settings of a model that is built which no assignment changes, with what to do instead."""
 
 LOADABLE_POLICY_KWARGS = frozenset(
-    {"activation_fn", "final_activation", "optimizer_class", "optimizer_kwargs", "sequence_length"}
+    {"activation_fn", "final_activation", "optimizer_class", "optimizer_kwargs", "sequence_length", "burn_in"}
 )
 """Arguments of policies that may differ from those that a model was trained with; the others shape its weights."""
 
@@ -45,9 +46,7 @@ def check_changes(owner: type, stored: Mapping[str, Any], changes: Mapping[str, 
     for name in _NEVER_AT_LOAD:
         if name in changes and name in stored and changes[name] != stored[name]:
             raise _refusal(owner, name, stored[name], changes[name], _NEW)
-    if "policy" in changes and _policy_class(owner, changes["policy"]) is not _policy_class(
-        owner, stored.get("policy")
-    ):
+    if "policy" in changes and _policy_of(owner, changes["policy"]) != _policy_of(owner, stored.get("policy")):
         raise _refusal(owner, "policy", stored.get("policy"), changes["policy"], _NEW)
     for name in _changed_policy_kwargs(stored, changes) - LOADABLE_POLICY_KWARGS:
         before, now = (dict(each.get("policy_kwargs") or {}).get(name, "its default") for each in (stored, changes))
@@ -92,8 +91,8 @@ def _changed_policy_kwargs(stored: Mapping[str, Any], changes: Mapping[str, Any]
     return {name for name in {*before, *now} if before.get(name) != now.get(name) or (name in before) != (name in now)}
 
 
-def _policy_class(owner: Any, policy: Any) -> Any:
-    return owner.policy_aliases.get(policy, policy) if isinstance(policy, str) else policy
+def _policy_of(owner: Any, policy: Any) -> Any:
+    return (owner.policy_aliases.get(policy), ALIASES.get(policy)) if isinstance(policy, str) else policy
 
 
 def _refusal(owner: type, name: str, before: object, now: object, cure: str) -> ConfigurationError:

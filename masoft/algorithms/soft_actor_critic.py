@@ -205,12 +205,6 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
             self._n_updates += 1
         self._finish_training()
 
-    def sample_batch(self, batch_size: int) -> TeamBatch:
-        """A minibatch; what all agents see alike is in it once."""
-        if self._vec_normalize_env is not None or not self.policy.takes_tagged_rows:
-            return super().sample_batch(batch_size)
-        return self.replay_buffer.sample(batch_size, tagged=True)
-
     @torch.no_grad()
     def _critic_target(self, batch: TeamBatch) -> Tensor:
         """Eq. 5 and 6 at the state where the return bootstraps, (batch,)."""

@@ -27,6 +27,7 @@ from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.habits import POLICIES
 from masoft.mirror.schedule import value_at
+from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
 from masoft.spec import TeamSpec
@@ -96,6 +97,7 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
     stats_window_size: int
     preset_timesteps: int | None = None
     policy_base: ClassVar[type[BasePolicy]] = BasePolicy  # type: ignore[type-abstract]
+    _of_alias: Mapping[str, Any] = {}
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
     followers: ClassVar[Mapping[str, str]] = {
@@ -137,6 +139,7 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
             if policy not in self.policy_aliases:
                 known = POLICIES.get(policy) or nearest(policy, self.policy_aliases)
                 raise ConfigurationError(explain("policy", "a known alias or a policy class", policy, known))
+            self._of_alias = ALIASES[policy]
             return self.policy_aliases[policy]
         if not (isinstance(policy, type) and issubclass(policy, self.policy_base)):
             raise ConfigurationError(explain("policy", f"a subclass of {self.policy_base.__name__}", policy))
@@ -181,9 +184,8 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self._draw_seed())
             try:
-                policy = self.policy_class(
-                    self.observation_space, self.action_space, self.lr_schedule, team=self.team, **self.policy_kwargs
-                )
+                kwargs = {"team": self.team, **self._of_alias, **self.policy_kwargs}
+                policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **kwargs)
             except (TypeError, ValueError, AttributeError, KeyError) as error:
                 if isinstance(error, MasoftError):
                     raise

@@ -1,18 +1,23 @@
 """Files of earlier formats, brought up to the present one when they are read.
 
 Format 1 held the critics as stacked tensors. Format 2 has one ordinary network a critic; the optimisers of a file in
-format 1 start afresh, since their moments were stored in the old order.
+format 1 start afresh, since their moments were stored in the old order. Format 3 keeps the layers of an
+actor, up to its head, in its torso.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
 
-FORMAT = 2
-READABLE = (1, 2)
+FORMAT = 3
+READABLE = (1, 2, 3)
+_OF_TORSO = re.compile(
+    r"(?P<actor>(?:.*\.)?(?:actors|actors_target|networks)\.\d+|\d+)\.(?P<rest>(encoder|body|memory)\..*)"
+)
 
 
 def is_outdated(form: int, name: str) -> bool:
@@ -22,9 +27,35 @@ def is_outdated(form: int, name: str) -> bool:
 
 def upgraded(form: int, name: str, value: Any) -> Any:
     """One part's state in the present format."""
-    if form != 1 or name != "policy" or not isinstance(value, dict):
+    if not isinstance(value, dict) or name not in ("policy", "reference"):
         return value
     state = dict(value)
+    if name == "reference":
+        return state if form > 2 else {**state, "actors": _with_torsos(state["actors"])}
+    if form == 1:
+        state = _with_networks(state)
+    return state if form > 2 else _with_torsos(state)
+
+
+def is_obsolete(form: int, name: str, parts: Collection[str]) -> bool:
+    """Whether a part of a file is no part any more: memories of teams without memory."""
+    return form <= 2 and name == "memories" and name not in parts
+
+
+def _with_torsos(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Actors' layers as those of torsos; behind a memory there is an inner one."""
+    matches = {key: _OF_TORSO.fullmatch(key) for key in state}
+    remember = {match["actor"] for match in matches.values() if match and match["rest"].startswith("memory.")}
+    renamed = {}
+    for key, match in matches.items():
+        if match:
+            inner = "inner." if match["actor"] in remember and not match["rest"].startswith("memory.") else ""
+            renamed[key] = f"{match['actor']}.torso.{inner}{match['rest']}"
+    return {renamed.get(key, key): value for key, value in state.items()}
+
+
+def _with_networks(state: dict[str, Any]) -> dict[str, Any]:
+    """Critics of format 1 as separate networks."""
     for critic in ("critic", "critic_target"):
         old = {key: state.pop(key) for key in list(state) if key.startswith(f"{critic}.")}
         if f"{critic}.first_weight" in old:

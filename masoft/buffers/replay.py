@@ -227,20 +227,27 @@ class TeamReplayBuffer:
         places = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
         if self.full:
             places = (places + (self.pos + 1) * self.n_envs) % (self.rows * self.n_envs)
-        return self._gather(places, normalizer, tagged)
+        return self.gather_places(places, normalizer, tagged)[0]
 
     def gather(self, rows: Tensor, envs: Tensor, normalizer: Normalizer | None = None) -> TeamBatch:
         """The n-step transitions that start at given places, (batch,) each."""
-        return self._gather(rows * self.n_envs + envs, normalizer)
+        return self.gather_places(rows * self.n_envs + envs, normalizer)[0]
 
-    def _gather(self, places: Tensor, normalizer: Normalizer | None, tagged: bool = False) -> TeamBatch:
-        """The same for flat places, row * n_envs + env, (batch,)."""
+    def seen_at(self, places: Tensor, normalizer: Normalizer | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The state and the agents' observations at flat places, (batch,)."""
+        frames = self._seen(self._frames.read(places), normalizer)
+        return self._state(frames), tuple(frames[name] for name in self.team.names)
+
+    def gather_places(
+        self, places: Tensor, normalizer: Normalizer | None, tagged: bool = False
+    ) -> tuple[TeamBatch, Tensor]:
+        """The same for flat places, row * n_envs + env, (batch,); and the places of the last steps taken."""
         rewards, discounts, last = self._returns(places, normalizer)
         following = (last + self.n_envs) % (self.rows * self.n_envs)
         slots = self.final_slots.view(-1).index_select(0, last)
         frames = self._seen(self._frames.read(places), normalizer, tagged)
         next_frames = self._seen(self._frames.read_or(following, self._finals, slots), normalizer, tagged)
-        return TeamBatch(
+        batch = TeamBatch(
             state=self._state(frames),
             next_state=self._state(next_frames),
             observations=tuple(frames[name] for name in self.team.names),
@@ -254,6 +261,7 @@ class TeamReplayBuffer:
             active=frames[ACTIVE].float() if ACTIVE in frames else None,
             next_active=next_frames[ACTIVE].float() if ACTIVE in next_frames else None,
         )
+        return batch, last
 
     def _returns(self, places: Tensor, normalizer: Normalizer | None) -> tuple[Tensor, Tensor, Tensor]:
         """Discounted sums of rewards, the discounts that follow them, and the places of the last steps taken."""

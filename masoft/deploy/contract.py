@@ -48,7 +48,7 @@ class Contract:
     Args:
         team: the agents with their spaces (without state and views, which only training needs).
         files: name of each agent's file, in team order.
-        hidden_size: length of what each agent remembers; 0: nothing.
+        memory_sizes: length of what each agent remembers, 0: nothing; empty: nobody remembers.
         algorithm: name of the class that trained the team.
         masoft: version that wrote the files.
         sha256: checksum of each file, in team order; empty: written before there were any.
@@ -56,10 +56,19 @@ class Contract:
 
     team: TeamSpec
     files: tuple[str, ...]
-    hidden_size: int = 0
+    memory_sizes: tuple[int, ...] = ()
     algorithm: str = ""
     masoft: str = masoft.__version__
     sha256: tuple[str, ...] = ()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether an agent remembers anything."""
+        return any(self.memory_sizes)
+
+    def memory_of(self, agent: AgentSpec) -> int:
+        """Length of what one agent remembers."""
+        return self.memory_sizes[self.team.names.index(agent.name)] if self.memory_sizes else 0
 
     def inputs(self, agent: AgentSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Inputs of one agent's file: name -> (element type, shape without the batch)."""
@@ -67,16 +76,16 @@ class Contract:
         found: dict[str, tuple[str, tuple[int, ...]]] = {OBSERVATION: (dtype, agent.observation_shape)}
         if has_mask_input(self.team, agent):
             found[MASK] = ("bool", (agent.action.mask_size,))
-        if self.hidden_size:
-            found[MEMORY] = ("float32", (self.hidden_size,))
+        if self.memory_of(agent):
+            found[MEMORY] = ("float32", (self.memory_of(agent),))
         return found
 
     def outputs(self, agent: AgentSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Outputs of one agent's file: name -> (element type, shape without the batch)."""
         space = agent.action_space
         found: dict[str, tuple[str, tuple[int, ...]]] = {ACTION: (str(np.dtype(space.dtype)), tuple(space.shape or ()))}
-        if self.hidden_size:
-            found[NEXT_MEMORY] = ("float32", (self.hidden_size,))
+        if self.memory_of(agent):
+            found[NEXT_MEMORY] = ("float32", (self.memory_of(agent),))
         return found
 
     def to_json(self) -> str:
@@ -99,7 +108,8 @@ class Contract:
             "masoft": self.masoft,
             "algorithm": self.algorithm,
             "has_masks": self.team.has_masks,
-            "hidden_size": self.hidden_size,
+            "hidden_size": max(self.memory_sizes, default=0),
+            "memory_sizes": [*self.memory_sizes],
             "agents": agents,
         }
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -139,7 +149,7 @@ def _parse(content: dict[str, Any]) -> Contract:
     if not all(isinstance(name, str) for name in names):
         raise ModelFileError(explain("The names of its agents", "strings", names))
     budget = Budget(MAX_ENTRIES)
-    hidden_size = budget.take(content["hidden_size"], least=0)
+    memory_sizes = _memory_sizes(content, len(entries), budget)
     team = make_team_spec(
         {entry["name"]: space_from_json(entry["observation_space"], budget) for entry in entries},
         {entry["name"]: space_from_json(entry["action_space"], budget) for entry in entries},
@@ -152,7 +162,16 @@ def _parse(content: dict[str, Any]) -> Contract:
     sums = [entry["sha256"] for entry in entries if "sha256" in entry]
     if len(sums) not in (0, len(entries)) or not all(isinstance(each, str) for each in sums):
         raise ModelFileError(explain("The checksums that it lists", "one a file, or none", sums))
-    return Contract(team, files, hidden_size, str(content["algorithm"]), str(content["masoft"]), tuple(sums))
+    return Contract(team, files, memory_sizes, str(content["algorithm"]), str(content["masoft"]), tuple(sums))
+
+
+def _memory_sizes(content: dict[str, Any], n_agents: int, budget: Budget) -> tuple[int, ...]:
+    """One length an agent; contracts of earlier versions have one for all."""
+    hidden_size = budget.take(content["hidden_size"], least=0)
+    sizes = content.get("memory_sizes", [hidden_size] * n_agents if hidden_size else [])
+    if not isinstance(sizes, list) or len(sizes) not in (0, n_agents):
+        raise ModelFileError(explain("Its memory_sizes", f"a list of {n_agents} numbers, or an empty one", sizes))
+    return tuple(budget.take(size, least=0) for size in sizes)
 
 
 def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from masoft.deploy.contract import CONTRACT, MASK, MEMORY, Contract
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
 from masoft.files import replace_file
 from masoft.files.finite import check_module
-from masoft.networks.recurrent import Sequences
+from masoft.networks.torso import Sequences
 from masoft.policies.base import JointPolicy
 from masoft.policies.teammates import Teammate
 from masoft.spec import AgentSpec
@@ -54,7 +54,7 @@ class ExportedActor(nn.Module):
         memory = others[-1]
         goes_on = torch.zeros_like(memory[:, 0]).unsqueeze(0)
         actor: Any = self.actor
-        choice, remembered = actor.remember(observation, mask, Sequences(goes_on, memory))
+        choice, remembered = actor.along(observation, mask, Sequences(goes_on, memory))
         return self._native(choice.mode()), remembered[-1]
 
     def _native(self, chosen: Tensor) -> Tensor:
@@ -97,7 +97,9 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
     folder = Path(folder)
     for agent, actor in zip(policy.team.agents, policy.actors, strict=True):
         check_module(actor, f"The actor of {agent.name!r}", "NaN or infinity in an actor to be exported")
-    contract = Contract(policy.team, file_names(policy.team.names), getattr(policy, "hidden_size", 0), algorithm)
+    contract = Contract(
+        policy.team, file_names(policy.team.names), policy.memory_sizes if policy.remembers else (), algorithm
+    )
     contents = []
     for i, agent in enumerate(policy.team.agents):
         inputs = contract.inputs(agent)

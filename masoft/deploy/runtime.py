@@ -82,17 +82,17 @@ class DeployedTeam:
         entries = [*split_by_agent(self.team, observation, masks)]
         self._check_masks(masks)
         for entry in entries:
-            memory = self._memory(memories.get(entry.name), episode_start, len(entry.values))
+            memory = self._memory(entry.index, memories.get(entry.name), episode_start, len(entry.values))
             action, memories[entry.name] = self._run(entry.index, entry.values, entry.mask, memory)
             # [()] makes a number of a Discrete agent's single action, as numpy's indexing does.
             actions[entry.name] = action[0][()] if entry.is_single else action
-        return (actions, memories) if self.contract.hidden_size else actions
+        return (actions, memories) if self.contract.remembers else actions
 
     def _predict_joint(self, observation: Mapping[str, Any], state: Any, starts: np.ndarray | None) -> Any:
         batched, is_single = agent_observations(self.team, observation)
         masks = batched.get(ACTION_MASK) if self.team.has_masks else None
         remembered: Sequence[Any] = (None,) * self.team.n_agents
-        if self.contract.hidden_size and state is not None:
+        if self.contract.remembers and state is not None:
             if not (isinstance(state, tuple | list) and len(state) == self.team.n_agents):
                 must = f"the tuple of {self.team.n_agents} arrays that the last call returned, or None"
                 raise ConfigurationError(explain("The state", must, state))
@@ -101,19 +101,19 @@ class DeployedTeam:
         for i, agent in enumerate(self.team.agents):
             values = batched[agent.name]
             mask = None if masks is None or agent.action.is_box else masks[:, self.team.mask_slices[i]].astype(bool)
-            memory = self._memory(remembered[i], starts, len(values))
+            memory = self._memory(i, remembered[i], starts, len(values))
             action, after = self._run(i, values, mask, memory)
             flat = action.reshape(len(values), agent.action.size)
             parts.append(flat if agent.action.is_box else flat - agent.action.start)
             memories.append(after)
         has_box = any(agent.action.is_box for agent in self.team.agents)
         joint = np.concatenate(parts, axis=-1).astype(np.float32 if has_box else np.int64)
-        return (joint[0] if is_single else joint), tuple(memories) if self.contract.hidden_size else state
+        return (joint[0] if is_single else joint), tuple(memories) if self.contract.remembers else state
 
     def _run(
         self, i: int, values: np.ndarray, mask: np.ndarray | None, memory: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Agent i's actions (n, *shape) and what it remembers afterwards (n, hidden_size)."""
+        """Agent i's actions (n, *shape) and what it remembers afterwards (n, memory_size)."""
         agent = self.team.agents[i]
         if agent.name not in self._sessions:
             cure = f"Loaded: {', '.join(self._sessions)}."
@@ -134,9 +134,9 @@ class DeployedTeam:
         action, after = self._sessions[agent.name].run([ACTION, NEXT_MEMORY], feed)
         return action, after
 
-    def _memory(self, values: Any, starts: np.ndarray | None, n: int) -> np.ndarray:
+    def _memory(self, i: int, values: Any, starts: np.ndarray | None, n: int) -> np.ndarray:
         """What one agent remembers of n environments, zeros where episodes start."""
-        size = self.contract.hidden_size
+        size = self.contract.memory_of(self.team.agents[i])
         if not size:
             return np.zeros((n, 0), np.float32)
         memory = np.zeros((n, size), np.float32) if values is None else memory_array(values, n, size)
@@ -144,7 +144,7 @@ class DeployedTeam:
 
     def _by_agent(self, state: Any) -> dict[str, Any]:
         """The state of the dict form, as the caller passes it back; without memory it means nothing."""
-        if state is None or not self.contract.hidden_size:
+        if state is None or not self.contract.remembers:
             return {}
         if not isinstance(state, Mapping) or not set(state) <= set(self.team.names):
             must = f"a dict of arrays with keys among {self.team.names}, as the last call returned it, or None"

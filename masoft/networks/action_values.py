@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from masoft.functional.action_values import ActionValues
-from masoft.networks.mlp import make_encoder, mlp
-from masoft.networks.recurrent import Memory, Sequences
+from masoft.networks.actor import shown
+from masoft.networks.torso import Sequences, Torso
+from masoft.networks.walk import Walk, WalkOn
 from masoft.spec import AgentSpec
 
 
 class ActionValueNet(nn.Module):
-    """Encoder, hidden layers, memory where there is one, and one output an action of a categorical agent.
+    """A torso, and one output an action of a categorical agent.
 
     Args:
         agent: the agent's specification.
-        net_arch: widths of the hidden layers; none: the values are linear in what the encoder gives.
-        activation_fn: module after each hidden layer.
+        torso: from observations to features.
         dueling: split the output into ``V(o) + A(o, a) - mean_a A(o, a)`` (Wang et al., 2016).
-        hidden_size: length of what the agent remembers; 0: it has no memory.
     """
 
-    def __init__(
-        self,
-        agent: AgentSpec,
-        net_arch: Sequence[int],
-        activation_fn: type[nn.Module] = nn.ReLU,
-        dueling: bool = False,
-        hidden_size: int = 0,
-    ) -> None:
+    def __init__(self, agent: AgentSpec, torso: Torso, dueling: bool = False) -> None:
         super().__init__()
         self.nvec = agent.action.nvec
-        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
-        self.body = mlp(self.encoder.n_features, net_arch, activation_fn)
-        width = net_arch[-1] if net_arch else self.encoder.n_features
-        self.memory = Memory(width, hidden_size) if hidden_size else None
-        width = hidden_size or width
-        self.head = nn.Linear(width, agent.action.n_joint)
-        self.state_value = nn.Linear(width, 1) if dueling else None
+        self.torso = torso
+        self.head = nn.Linear(torso.n_features, agent.action.n_joint)
+        self.state_value = nn.Linear(torso.n_features, 1) if dueling else None
 
-    def forward(self, observation: Tensor, mask: Tensor | None = None) -> ActionValues:
-        """Values at observations (batch, *shape) under masks (batch, sum(nvec)) or None; without memory only."""
-        return self._values(self.body(self.encoder(observation)), mask)
+    @property
+    def memory_size(self) -> int:
+        """Length of what the agent remembers; 0: nothing."""
+        return self.torso.memory_size
 
-    def remember(self, observation: Tensor, mask: Tensor | None, sequences: Sequences) -> tuple[ActionValues, Tensor]:
-        """Values along sequences, and what is remembered after each step (steps, n, hidden_size); with memory only.
+    def forward(self, observation: Tensor | Walk | WalkOn, mask: Tensor | None = None) -> ActionValues:
+        """Values at observations (batch, *shape), at a first step, under masks (batch, sum(nvec)) or None."""
+        return self._values(self.torso(shown(observation)), mask)
+
+    def along(
+        self, observation: Tensor, mask: Tensor | None, sequences: Sequences | None
+    ) -> tuple[ActionValues, Tensor | None]:
+        """Values along sequences, and what is remembered after each step (steps, n, memory_size) or None.
 
         Args:
             observation: (steps * n, *shape), rows as in `Sequences`.
             mask: (steps * n, sum(nvec)) or None.
             sequences: where episodes start, and what was remembered before.
         """
-        assert self.memory is not None
-        features, remembered = self.memory(self.body(self.encoder(observation)), sequences)
+        features, remembered = self.torso.along(observation, sequences)
         return self._values(features, mask), remembered
 
     def _values(self, features: Tensor, mask: Tensor | None) -> ActionValues:

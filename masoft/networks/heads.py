@@ -129,6 +129,25 @@ def own_head(agent: AgentSpec, heads: Heads, n_features: int) -> Head | None:
     return head
 
 
+def stochastic_head(
+    agent: AgentSpec, n_features: int, initial_probabilities: Sequence[float] | None = None, heads: Heads = None
+) -> Head:
+    """The head of an off-policy agent that draws its actions: a user's own, a squashed Gaussian, or categorical.
+
+    Args:
+        agent: the agent.
+        n_features: length of the feature vector.
+        initial_probabilities: of a categorical agent, see `CategoricalHead`.
+        heads: see `own_head`.
+    """
+    own = own_head(agent, heads, n_features)
+    if own is not None:
+        return own
+    if agent.action.is_box:
+        return SquashedGaussianHead(n_features, agent.action.size)
+    return CategoricalHead(n_features, agent.action.nvec, initial_probabilities)
+
+
 def _checked_probabilities(probabilities: Sequence[float], nvec: tuple[int, ...]) -> Tensor:
     """The starting probabilities as a tensor, or an error that says what is wrong with them."""
     values = torch.as_tensor(probabilities, dtype=torch.float32).reshape(-1)

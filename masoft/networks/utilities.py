@@ -12,6 +12,7 @@ from masoft.functional.observations import as_rows
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critic import Turns
 from masoft.networks.joint_critic import JointCritic
+from masoft.networks.torso import plain_torso
 from masoft.spec import AgentSpec
 
 
@@ -29,7 +30,9 @@ class ChoiceUtility(nn.Module):
         self, agent: AgentSpec, net_arch: Sequence[int], activation_fn: type[nn.Module], n_critics: int
     ) -> None:
         super().__init__()
-        self.networks = nn.ModuleList([ActionValueNet(agent, net_arch, activation_fn) for _ in range(n_critics)])
+        self.networks = nn.ModuleList(
+            [ActionValueNet(agent, plain_torso(net_arch, activation_fn)(agent)) for _ in range(n_critics)]
+        )
 
     def forward(self, observation: Tensor) -> Tensor:
         """(batch, *shape) to (n_critics, batch, prod(nvec)), the last categorical part fastest."""

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from masoft.networks.hidden import Architecture
 from masoft.networks.mlp import ImageEncoder, VectorEncoder, make_encoder
-from masoft.networks.recurrent import Memory, Sequences
+from masoft.networks.recurrent import Memory
+from masoft.networks.torso import Sequences
 from masoft.networks.value_scale import ValueScale
 from masoft.spec import AgentSpec, TeamSpec
 

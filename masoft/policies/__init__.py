@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from masoft.policies.agent import Actor
+    from masoft.networks.actor import Actor
     from masoft.policies.team_policy import TeamPolicy
 
 __all__ = ["Actor", "TeamPolicy"]
 
-_HOME = {"Actor": "masoft.policies.agent", "TeamPolicy": "masoft.policies.team_policy"}
+_HOME = {"Actor": "masoft.networks.actor", "TeamPolicy": "masoft.policies.team_policy"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -11,52 +11,28 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
+from masoft.buffers.sequences import Stretch
 from masoft.distributions import Categoricals, FixedAction
+from masoft.networks.actor import Actor
 from masoft.networks.critic import Critic
-from masoft.networks.heads import CategoricalHead, DeterministicHead
-from masoft.networks.mlp import make_encoder, mlp
+from masoft.networks.heads import CategoricalHead, DeterministicHead, Head
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
-from masoft.policies.base import one_an_agent
-from masoft.policies.memoryless import MemorylessPolicy
-from masoft.policies.together import asks_actor_alone
+from masoft.networks.torso import TorsoChoice, plain_torso
+from masoft.networks.walk import Walk, WalkOn
+from masoft.policies.architecture import (
+    ALIASES,
+    NetArch,
+    Torsos,
+    activation_class,
+    joint_critic,
+    optimizer_for,
+    split_arch,
+)
+from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.spec import AgentSpec, TeamSpec
 
 
-class DeterministicActor(nn.Module):
-    """Encoder, hidden layers, and a tanh head for a Box or logits for categorical parts.
-
-    Args:
-        agent: the agent's specification.
-        net_arch: widths of the hidden layers.
-        activation_fn: module after each hidden layer.
-        final_activation: module after the last hidden layer; None: ``activation_fn``.
-    """
-
-    def __init__(
-        self,
-        agent: AgentSpec,
-        net_arch: Sequence[int],
-        activation_fn: type[nn.Module] = nn.ReLU,
-        final_activation: type[nn.Module] | None = None,
-    ) -> None:
-        super().__init__()
-        self.encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
-        self.body = mlp(self.encoder.n_features, net_arch, activation_fn, final_activation)
-        width = net_arch[-1] if net_arch else self.encoder.n_features
-        self.head: DeterministicHead | CategoricalHead
-        if agent.action.is_box:
-            self.head = DeterministicHead(width, agent.action.size)
-        else:
-            self.head = CategoricalHead(width, agent.action.nvec)
-
-    def forward(self, observation: Tensor, mask: Tensor | None = None) -> FixedAction | Categoricals:
-        """What the agent does at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
-        choice: FixedAction | Categoricals = self.head(self.body(self.encoder(observation)), mask)
-        return choice
-
-
-class DeterministicPolicy(MemorylessPolicy):
+class DeterministicPolicy(JointPolicy):
     """Actors, joint critic, and targets of both.
 
     A Box agent acts by ``tanh`` of its actor's output; a categorical agent by the largest logit, and its softmax is
@@ -74,10 +50,11 @@ class DeterministicPolicy(MemorylessPolicy):
         critic: a `Critic` of your own in place of `JointCritic`; net_arch, layer_norm and n_critics are not asked then.
         critic_kwargs: its arguments after the team.
         share_parameters: let agents of equal spaces use one actor.
+        torso, torso_kwargs, hidden_size, sequence_length, burn_in: see `TeamPolicy`.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
 
-    policy_names: ClassVar[tuple[str, ...]] = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
+    policy_names: ClassVar[tuple[str, ...]] = tuple(ALIASES)
 
     def __init__(
         self,
@@ -94,6 +71,11 @@ class DeterministicPolicy(MemorylessPolicy):
         critic: type[Critic] | None = None,
         critic_kwargs: Mapping[str, Any] | None = None,
         share_parameters: bool = False,
+        torso: TorsoChoice = None,
+        torso_kwargs: Mapping[str, Any] | None = None,
+        hidden_size: int | None = None,
+        sequence_length: int | None = None,
+        burn_in: int | None = None,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -102,12 +84,19 @@ class DeterministicPolicy(MemorylessPolicy):
         actor_arch, critic_arch = split_arch(net_arch)
         activation = activation_class(activation_fn)
         last = None if final_activation is None else activation_class(final_activation)
-        actors = one_an_agent(
-            team, share_parameters, lambda agent: DeterministicActor(agent, actor_arch, activation, last)
-        )
+        torsos, plain = Torsos(torso, torso_kwargs or {}, hidden_size), plain_torso(actor_arch, activation, last)
+
+        def build(agent: AgentSpec) -> Actor:
+            own = torsos.build(agent, plain)
+            return Actor(own, _head(agent, own.n_features), in_one_pass=False)
+
+        actors = one_an_agent(team, share_parameters, build)
         self.actors = nn.ModuleList(actors)
         self.actors_target = deepcopy(self.actors).requires_grad_(False)
-        self.critic = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs)()
+        self.stretch = Stretch(sequence_length, burn_in, self.remembers)
+        memory = torsos.size if self.remembers else 0
+        build_one = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs, memory)
+        self.critic = build_one()
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs: dict[str, Any] = {"lr": 1e-3, **(optimizer_kwargs or {})}
@@ -115,20 +104,16 @@ class DeterministicPolicy(MemorylessPolicy):
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)
         self.critic_optimizer = optimizer_class(self.critic.parameters(), **kwargs)
 
-    @asks_actor_alone
-    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> FixedAction | Categoricals:
-        """What agent i does at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
-        return self._choice(self.actors[i], i, observation, masks)
-
     def target_distribution(
-        self, i: int, observation: Tensor, masks: Tensor | None = None
+        self, i: int, observation: Tensor | Walk | WalkOn, masks: Tensor | None = None
     ) -> FixedAction | Categoricals:
-        """The same for its target actor."""
-        return self._choice(self.actors_target[i], i, observation, masks)
-
-    def _choice(
-        self, actor: nn.Module, i: int, observation: Tensor, masks: Tensor | None
-    ) -> FixedAction | Categoricals:
-        mask = None if masks is None else masks[:, self.team.mask_slices[i]]
-        choice: FixedAction | Categoricals = actor(observation, mask)
+        """What agent i's target actor does at its observations, see ``distribution``."""
+        choice: FixedAction | Categoricals = self.actors_target[i](observation, self.own_mask(i, masks))
         return choice
+
+
+def _head(agent: AgentSpec, n_features: int) -> Head:
+    """An action for a Box, logits for categorical parts."""
+    if agent.action.is_box:
+        return DeterministicHead(n_features, agent.action.size)
+    return CategoricalHead(n_features, agent.action.nvec)

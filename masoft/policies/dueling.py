@@ -9,19 +9,18 @@ from typing import Any, ClassVar
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import nn
 
-from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critic import Critic
 from masoft.networks.optimizer import FusedAdam
+from masoft.networks.torso import plain_torso
 from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
-from masoft.policies.base import one_an_agent
-from masoft.policies.memoryless import MemorylessPolicy
+from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.spec import TeamSpec
 
 
-class DuelingPolicy(MemorylessPolicy):
+class DuelingPolicy(JointPolicy):
     """Dueling action values, joint critic and its target.
 
     Args:
@@ -61,9 +60,8 @@ class DuelingPolicy(MemorylessPolicy):
         self.team, self.share_parameters = team, share_parameters
         widths, critic_widths = split_arch(net_arch)
         activation = activation_class(activation_fn)
-        actors = one_an_agent(
-            team, share_parameters, lambda agent: ActionValueNet(agent, widths, activation, dueling=True)
-        )
+        plain = plain_torso(widths, activation)
+        actors = one_an_agent(team, share_parameters, lambda agent: ActionValueNet(agent, plain(agent), dueling=True))
         self.actors = nn.ModuleList(actors)
         self.critic = joint_critic(team, critic_widths, activation, layer_norm, n_critics, critic, critic_kwargs)()
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
@@ -73,9 +71,3 @@ class DuelingPolicy(MemorylessPolicy):
         by_actor = {actor: make(actor.parameters(), **kwargs) for actor in dict.fromkeys(actors)}
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)
         self.critic_optimizer = make(self.critic.parameters(), **kwargs)
-
-    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> ActionValues:
-        """Agent i's action values at its observations (batch, *shape); ``masks`` is the joint mask."""
-        mask = None if masks is None else masks[:, self.team.mask_slices[i]]
-        values: ActionValues = self.actors[i](observation, mask)
-        return values

@@ -9,21 +9,20 @@ from typing import Any, ClassVar
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import nn
 
-from masoft.distributions import Distribution
+from masoft.networks.actor import Actor
+from masoft.networks.heads import stochastic_head
 from masoft.networks.mixers import FactoredMixer
 from masoft.networks.optimizer import FusedAdam
+from masoft.networks.torso import plain_torso
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
-from masoft.policies.agent import Actor
 from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
-from masoft.policies.base import one_an_agent
-from masoft.policies.memoryless import MemorylessPolicy
-from masoft.policies.together import asks_actor_alone
+from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.spec import AgentSpec, TeamSpec
 
 
-class FactoredPolicy(MemorylessPolicy):
+class FactoredPolicy(JointPolicy):
     """Actors, utilities, mixers, and targets of the latter two.
 
     Args:
@@ -64,6 +63,7 @@ class FactoredPolicy(MemorylessPolicy):
         self.team, self.share_parameters = team, share_parameters
         actor_arch, critic_arch = split_arch(net_arch)
         activation = activation_class(activation_fn)
+        plain = plain_torso(actor_arch, activation)
 
         def utility(agent: AgentSpec) -> ChoiceUtility | BoxUtility:
             if agent.action.is_box:
@@ -73,7 +73,8 @@ class FactoredPolicy(MemorylessPolicy):
         def actor(agent: AgentSpec) -> Actor:
             start = initial_action_probabilities
             start = start.get(agent.name) if isinstance(start, Mapping) else start
-            return Actor(agent, actor_arch, activation, None, None if agent.action.is_box else start)
+            torso = plain(agent)
+            return Actor(torso, stochastic_head(agent, torso.n_features, start))
 
         actors = one_an_agent(team, share_parameters, actor)
         self.actors = nn.ModuleList(actors)
@@ -88,10 +89,3 @@ class FactoredPolicy(MemorylessPolicy):
         by_actor = {actor: make(actor.parameters(), **kwargs) for actor in dict.fromkeys(actors)}
         self.actor_optimizers = tuple(by_actor[actor] for actor in actors)
         self.critic_optimizer = make([*self.utilities.parameters(), *self.mixers.parameters()], **kwargs)
-
-    @asks_actor_alone
-    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Distribution:
-        """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
-        mask = None if masks is None else masks[:, self.team.mask_slices[i]]
-        distribution: Distribution = self.actors[i](observation, mask)
-        return distribution

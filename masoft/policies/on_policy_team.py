@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,23 +15,38 @@ from masoft.buffers.views import apply_view
 from masoft.distributions import Distribution
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import box_to_unit
-from masoft.networks.heads import Heads
+from masoft.networks.actor import Actor
+from masoft.networks.gaussian import DiagonalGaussianHead
+from masoft.networks.heads import CategoricalHead, Head, Heads, SquashedGaussianHead, own_head
 from masoft.networks.hidden import Architecture
+from masoft.networks.mlp import make_encoder
 from masoft.networks.optimizer import FusedAdam
-from masoft.networks.recurrent import Sequences
+from masoft.networks.torso import MlpTorso, TorsoChoice
 from masoft.networks.value import CriticInputs, ValueNet
-from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch
+from masoft.policies.acting import Memories as Memories
+from masoft.policies.architecture import (
+    ALIASES,
+    NetArch,
+    Torsos,
+    activation_class,
+    check_size,
+    optimizer_for,
+    split_arch,
+)
 from masoft.policies.base import JointPolicy, one_an_agent
-from masoft.policies.on_policy_actor import OnPolicyActor
-from masoft.policies.recurrent import Memories as Memories
-from masoft.policies.teammates import Teammate
 from masoft.spec import ACTION_MASK, STATE, AgentSpec, TeamSpec
 
 Probabilities = Sequence[float] | Mapping[str, Sequence[float]]
 
 
-class OnPolicyTeamPolicy(JointPolicy, ABC):
-    """Abstract: actors and a critic of state values. Final classes: `MlpTeamPolicy`, `RnnTeamPolicy`.
+HEAD_GAIN = 0.01
+"""A fresh policy is close to the same in every state, as in SB3's PPO."""
+
+SEQUENCE_LENGTH = 16
+
+
+class OnPolicyTeamPolicy(JointPolicy):
+    """Actors and a critic of state values, which remembers by a GRU where an agent remembers.
 
     Args:
         observation_space, action_space: the joint spaces of the team, as `TeamSpec` gives them.
@@ -49,12 +63,13 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         share_parameters: let agents of equal spaces use one actor (and one critic where it sees observations alone).
         initial_action_probabilities: starting probabilities of categorical agents, for all of them or by name.
         head: a class of heads of your own, for all agents with a Box or by name: it makes the action distribution.
+        torso, torso_kwargs, hidden_size: see `TeamPolicy`.
+        sequence_length: with memory: steps through which gradients flow back, 16 where nobody says; ``n_steps`` must
+            be a multiple of it.
         optimizer_class, optimizer_kwargs: as in SB3; Adam's ``eps`` is 1e-5, as in SB3's PPO.
     """
 
-    policy_names: ClassVar[tuple[str, ...]] = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy", "RnnPolicy")
-    hidden_size = 0
-    sequence_length = 1
+    policy_names: ClassVar[tuple[str, ...]] = tuple(ALIASES)
 
     def __init__(
         self,
@@ -74,25 +89,31 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         share_parameters: bool = False,
         initial_action_probabilities: Probabilities | None = None,
         head: Heads = None,
+        torso: TorsoChoice = None,
+        torso_kwargs: Mapping[str, Any] | None = None,
+        hidden_size: int | None = None,
+        sequence_length: int | None = None,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space, squash_output=squash_output)
         self.team, self.share_parameters = team, share_parameters
         activation = activation_class(activation_fn)
-        pi, vf = (
-            Architecture(tuple(widths), activation, layer_norm, self.hidden_size, ortho_init)
-            for widths in split_arch(net_arch, "vf")
-        )
+        of_actors, of_critic = split_arch(net_arch, "vf")
+        arch = Architecture(tuple(of_actors), activation, layer_norm, ortho_init=ortho_init)
+        torsos = Torsos(torso, torso_kwargs or {}, hidden_size)
 
-        def actor(agent: AgentSpec) -> OnPolicyActor:
+        def actor(agent: AgentSpec) -> Actor:
             start = initial_action_probabilities
             start = start.get(agent.name) if isinstance(start, Mapping) else start
-            return OnPolicyActor(agent, pi, squash_output, log_std_init, start, head)
+            return _actor(agent, arch, torsos, squash_output, log_std_init, start, head)
 
         actors = one_an_agent(team, share_parameters, actor)
         self.actors = nn.ModuleList(actors)
-        self.critic = ValueNet(team, critic_input, vf, share_parameters, value_decay)
+        self.sequence_length = self._length(sequence_length)
+        memory = torsos.size if self.remembers else 0
+        arch = Architecture(tuple(of_critic), activation, layer_norm, memory, ortho_init)
+        self.critic = ValueNet(team, critic_input, arch, share_parameters, value_decay)
         optimizer_class = optimizer_for(optimizer_class, optimizer_kwargs)
         kwargs = dict(optimizer_kwargs or ({"eps": 1e-5} if issubclass(optimizer_class, torch.optim.Adam) else {}))
         make: Any = optimizer_class
@@ -100,7 +121,18 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         self.actor_optimizers = tuple(by_actor[each] for each in actors)
         self.critic_optimizer = make(self.critic.parameters(), lr=1e-3, **kwargs)
 
-    @abstractmethod
+    def _length(self, sequence_length: int | None) -> int:
+        """Steps of a sequence; 1 where nobody remembers."""
+        if self.remembers:
+            check_size("sequence_length", SEQUENCE_LENGTH if sequence_length is None else sequence_length)
+            return SEQUENCE_LENGTH if sequence_length is None else sequence_length
+        if sequence_length is not None:
+            cure = "Policies with a memory are 'RnnPolicy' (a GRU) and 'MlpLstmPolicy'."
+            raise ConfigurationError(
+                explain("sequence_length", "left out where no agent remembers", sequence_length, cure)
+            )
+        return 1
+
     def explore(
         self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, Memories]:
@@ -116,6 +148,7 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
             (n, action_size): Box entries in units where the Box is [-1, 1], not clipped; categorical parts as choice
             numbers. And what the agents remember now.
         """
+        return self.act_on(obs, memories, starts, False, generator)
 
     def predict_values(self, observation: Mapping[str, Any]) -> Tensor:
         """Values (n, n_values) at a team observation of tensors or arrays (n, ...); without memory only."""
@@ -161,21 +194,41 @@ class OnPolicyTeamPolicy(JointPolicy, ABC):
         return torch.stack([policy.log_prob(actions[:, where]) for policy, where in pairs]).sum(0)
 
     def _check_memoryless(self, asked: str) -> None:
-        if self.hidden_size:
+        if self.remembers:
             cure = "After a rollout, model.experience has values and log-probabilities of all its steps."
             raise ConfigurationError(explain(f"The policy of {asked}", "one without memory", type(self).__name__, cure))
 
-    def along(
-        self, i: int, observation: Tensor, mask: Tensor | None, sequences: Sequences | None = None
-    ) -> tuple[Distribution, Tensor | None]:
-        """Agent i's policy at the rows of a batch, and what it remembers after each step, see `OnPolicyActor`.
 
-        Args:
-            i: the agent.
-            observation: (batch, *shape).
-            mask: its own action mask, (batch, mask_size), or None.
-            sequences: how the rows form sequences; only where there is memory.
-        """
-        actor = self.actors[i]
-        assert isinstance(actor, OnPolicyActor | Teammate)
-        return actor.remember(observation, mask, sequences)
+def _actor(
+    agent: AgentSpec,
+    arch: Architecture,
+    torsos: Torsos,
+    squash_output: bool,
+    log_std_init: float,
+    initial_probabilities: Sequence[float] | None,
+    heads: Heads,
+) -> Actor:
+    """One agent's actor with its starting weights; those of a torso of a user's own are left as they came."""
+
+    def plain(agent: AgentSpec) -> MlpTorso:
+        encoder = make_encoder(agent.observation_shape, agent.observes_bytes)
+        body = arch.build(encoder.n_features)
+        return MlpTorso(encoder, body, body.n_outputs)
+
+    torso = torsos.build(agent, plain)
+    width = torso.n_features
+    own = own_head(agent, heads, width)
+    head: Head
+    if own is not None:
+        head = own
+    elif not agent.action.is_box:
+        head = CategoricalHead(width, agent.action.nvec)
+    elif squash_output:
+        head = SquashedGaussianHead(width, agent.action.size)
+    else:
+        head = DiagonalGaussianHead(width, agent.action.size, log_std_init)
+    actor = Actor(torso, head)
+    arch.start(actor if torsos.are_ours else head, head, HEAD_GAIN)
+    if own is None and not agent.action.is_box and initial_probabilities is not None:
+        actor.head = CategoricalHead(width, agent.action.nvec, initial_probabilities)
+    return actor

@@ -8,22 +8,29 @@ from typing import Any, ClassVar
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import nn
 
-from masoft.distributions import Distribution
+from masoft.buffers.sequences import Stretch
+from masoft.networks.actor import Actor
 from masoft.networks.critic import Critic
-from masoft.networks.heads import Heads
+from masoft.networks.heads import Heads, stochastic_head
 from masoft.networks.optimizer import FusedAdam
-from masoft.policies.agent import Actor
-from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
-from masoft.policies.base import one_an_agent
-from masoft.policies.memoryless import MemorylessPolicy
-from masoft.policies.together import asks_actor_alone
+from masoft.networks.torso import MlpTorso, TorsoChoice, plain_torso
+from masoft.policies.architecture import (
+    ALIASES,
+    NetArch,
+    Torsos,
+    activation_class,
+    joint_critic,
+    optimizer_for,
+    split_arch,
+)
+from masoft.policies.base import JointPolicy, one_an_agent
 from masoft.spec import AgentSpec, TeamSpec
 
 
-class TeamPolicy(MemorylessPolicy):
-    """Actors, twin joint critic and its target.
+class TeamPolicy(JointPolicy):
+    """Actors, twin joint critic and its target; the critic remembers where an agent does.
 
     Args:
         observation_space, action_space: the joint spaces of the team, as `TeamSpec` gives them.
@@ -39,10 +46,16 @@ class TeamPolicy(MemorylessPolicy):
         share_parameters: let agents of equal spaces use one actor.
         initial_action_probabilities: starting probabilities of categorical agents, for all of them or by name.
         head: a class of heads of your own, for all agents with a Box or by name: it makes the action distribution.
+        torso: from what an agent sees to features: ``"mlp"`` (pictures go through convolutions), ``"gru"`` (that is
+            ``"RnnPolicy"``), ``"lstm"`` (``"MlpLstmPolicy"``), ``"attention"`` over tokens; or a `Torso` of your own.
+        torso_kwargs: arguments of a class of torsos after the agent's specification.
+        hidden_size: length of the output of a GRU or LSTM, >= 1; 64 where nobody says.
+        sequence_length: with memory: steps of a replayed stretch that are learnt from, >= 1; 16 where nobody says.
+        burn_in: with memory: steps before them that only fill the memory, >= 0; 16 where nobody says.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
 
-    policy_names: ClassVar[tuple[str, ...]] = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
+    policy_names: ClassVar[tuple[str, ...]] = tuple(ALIASES)
 
     def __init__(
         self,
@@ -61,6 +74,11 @@ class TeamPolicy(MemorylessPolicy):
         share_parameters: bool = False,
         initial_action_probabilities: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
         head: Heads = None,
+        torso: TorsoChoice = None,
+        torso_kwargs: Mapping[str, Any] | None = None,
+        hidden_size: int | None = None,
+        sequence_length: int | None = None,
+        burn_in: int | None = None,
         optimizer_class: Callable[..., torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -71,15 +89,20 @@ class TeamPolicy(MemorylessPolicy):
         activation = activation_class(activation_fn)
         last = None if final_activation is None else activation_class(final_activation)
 
+        torsos, plain = Torsos(torso, torso_kwargs or {}, hidden_size), plain_torso(actor_arch, activation, last)
+
         def build(agent: AgentSpec) -> Actor:
             start = initial_action_probabilities
             if isinstance(start, Mapping):
                 start = start.get(agent.name)
-            return Actor(agent, actor_arch, activation, last, None if agent.action.is_box else start, head)
+            own = torsos.build(agent, plain)
+            return Actor(own, stochastic_head(agent, own.n_features, start, head))
 
         owners = one_an_agent(team, share_parameters, build)
         self.actors = nn.ModuleList(owners)
-        build_one = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs)
+        self.stretch = Stretch(sequence_length, burn_in, self.remembers)
+        memory = torsos.size if self.remembers else 0
+        build_one = joint_critic(team, critic_arch, activation, layer_norm, n_critics, critic, critic_kwargs, memory)
         self.critic = build_one()
         self.critic_target = build_one()
         self.critic_target.load_state_dict(self.critic.state_dict())
@@ -96,11 +119,4 @@ class TeamPolicy(MemorylessPolicy):
     def takes_tagged_rows(self) -> bool:
         """Whether ``distribution`` also takes an observation as `TaggedRows`."""
         is_plain = getattr(type(self).distribution, "asks_actor_alone", False)
-        return is_plain and all(type(actor) is Actor for actor in self.actors)
-
-    @asks_actor_alone
-    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> Distribution:
-        """Agent i's policy at its observations (batch, *shape); ``masks`` is the joint mask (batch, mask_size)."""
-        mask = None if masks is None else masks[:, self.team.mask_slices[i]]
-        distribution: Distribution = self.actors[i](observation, mask)
-        return distribution
+        return is_plain and all(type(actor) is Actor and type(actor.torso) is MlpTorso for actor in self.actors)

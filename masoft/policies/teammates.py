@@ -14,7 +14,8 @@ from masoft.distributions.categoricals import MASKED_LOGIT
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import box_to_unit
 from masoft.functional.choices import one_hot_parts
-from masoft.networks.recurrent import Sequences
+from masoft.networks.actor import shown
+from masoft.networks.torso import Sequences
 from masoft.spec import AgentSpec, TeamSpec
 
 Script = Callable[[np.ndarray, np.ndarray | None], Any]
@@ -37,9 +38,10 @@ class Teammate(nn.Module):
         self.agent, self._script = agent, script
         vars(self).update(actor=actor, _modules=actor._modules, _parameters=actor._parameters, _buffers=actor._buffers)
 
-    def forward(self, observation: Tensor, mask: Tensor | None = None) -> FixedAction | Categoricals:
+    def forward(self, observation: Any, mask: Tensor | None = None) -> FixedAction | Categoricals:
         """What the teammate does at observations (batch, *shape) under masks (batch, sum(nvec)) or None."""
         flags = None if mask is None or self.agent.action.is_box else mask.bool()
+        observation = shown(observation)
         seen = observation.detach().cpu().numpy()
         chosen = self._script(seen, None if flags is None else flags.cpu().numpy())
         action = torch.as_tensor(self._checked(chosen, len(seen)), device=observation.device)
@@ -51,7 +53,13 @@ class Teammate(nn.Module):
             raise ConfigurationError(explain(f"What the teammate {self.agent.name!r} does", "legal", chosen))
         return Categoricals(torch.where(taken, 0.0, MASKED_LOGIT), nvec)
 
-    def remember(
+    @property
+    def memory_size(self) -> int:
+        """Of the actor that it stands for, whose place in files it keeps."""
+        size: int = vars(self)["actor"].memory_size
+        return size
+
+    def along(
         self, observation: Tensor, mask: Tensor | None, sequences: Sequences | None
     ) -> tuple[FixedAction | Categoricals, Tensor | None]:
         """The same along sequences; what is remembered stays as it was."""
@@ -103,7 +111,7 @@ def script_of(teammate: Any, agent: AgentSpec) -> Script:
         cure = "A function of observations and action masks can ask any agent of it."
         raise ConfigurationError(explain(f"The teammate {agent.name!r}", must, got, cure))
     home = getattr(teammate, "contract", None) or teammate.policy
-    if getattr(home, "hidden_size", 0):
+    if any(getattr(home, "memory_sizes", ())):
         cure = "A function can keep what it remembers, where it is asked once a step."
         raise ConfigurationError(explain(f"The teammate {agent.name!r}", "one without memory", teammate, cure))
 

@@ -15,6 +15,7 @@ from masoft.fast.stacked import StackedLayers, StackedParameters, can_be_stacked
 from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, DeterministicHead, SquashedGaussianHead
 from masoft.networks.mlp import VectorEncoder
+from masoft.networks.torso import MlpTorso
 from masoft.policies.teammates import Teammate
 from masoft.spec import TeamSpec
 
@@ -87,7 +88,7 @@ class Ensemble:
         if masks is not None and isinstance(self._head, CategoricalHead):
             mask = torch.stack([masks[:, where] for where in self._masks])
         if self._shared is not None:
-            return self._head.read(self._head.linear(self._shared.body(seen)), mask)
+            return self._head.read(self._head.linear(self._shared.torso.body(seen)), mask)
         outputs = self._layers(seen)
         if self._deviations is not None:
             return DiagonalGaussian(outputs, self._deviations.current()["log_std"].unsqueeze(1))
@@ -120,16 +121,15 @@ def _is_plain(actor: Any) -> bool:
     """Whether an actor is a vector's way through layers that can be stacked, without memory."""
     if isinstance(actor, Teammate):
         return False
-    is_of_parts = type(getattr(actor, "encoder", None)) is VectorEncoder and hasattr(actor, "body")
-    if not is_of_parts or type(getattr(actor, "head", None)) not in HEADS or getattr(actor, "memory", None) is not None:
+    torso = getattr(actor, "torso", None)
+    if type(torso) is not MlpTorso or type(torso.encoder) is not VectorEncoder or type(actor.head) not in HEADS:
         return False
     return can_be_stacked(_layers(actor))
 
 
 def _layers(actor: Any) -> list[nn.Module]:
     """An actor's layers one after the other, up to the linear one of its head."""
-    body = getattr(actor.body, "layers", actor.body)
-    return [*body.children(), actor.head.linear]
+    return [*actor.torso.layers, actor.head.linear]
 
 
 def _shape(actor: Any) -> tuple[Any, ...]:

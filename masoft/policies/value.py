@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
-from torch import Tensor, nn
+from torch import nn
 
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
@@ -19,16 +17,14 @@ from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.mixers import Mixer, MonotonicMixer, SumMixer
 from masoft.networks.optimizer import FusedAdam
-from masoft.networks.recurrent import Sequences
-from masoft.policies.architecture import activation_class, optimizer_for
+from masoft.networks.torso import Sequences, TorsoChoice, plain_torso
+from masoft.policies.architecture import ALIASES, Torsos, activation_class, optimizer_for
 from masoft.policies.base import JointPolicy, one_an_agent
-from masoft.policies.memoryless import MemorylessPolicy
-from masoft.policies.recurrent import Memories, RecurrentPolicy, extending
 from masoft.spec import AgentSpec, TeamSpec
 
 
-class ValueTeamPolicy(JointPolicy, ABC):
-    """Abstract: networks of action values, a mixer, and targets of both. Final: `MlpValuePolicy`, `RnnValuePolicy`.
+class ValueTeamPolicy(JointPolicy):
+    """Networks of action values, a mixer, and targets of both.
 
     Args:
         observation_space, action_space: the joint spaces of the team, as `TeamSpec` gives them.
@@ -40,11 +36,11 @@ class ValueTeamPolicy(JointPolicy, ABC):
         dueling: split each agent's values into a state value and advantages.
         mixing_width, hypernet_width: see `MonotonicMixer`.
         share_parameters: let agents of equal spaces use one network; they then act alike where they see the same.
+        torso, torso_kwargs, hidden_size: see `TeamPolicy`; whole episodes are replayed where agents remember.
         optimizer_class, optimizer_kwargs: as in SB3.
     """
 
-    policy_names: ClassVar[tuple[str, ...]] = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy", "RnnPolicy")
-    hidden_size = 0
+    policy_names: ClassVar[tuple[str, ...]] = tuple(ALIASES)
     mixer: Mixer
     mixer_target: Mixer
 
@@ -62,15 +58,19 @@ class ValueTeamPolicy(JointPolicy, ABC):
         mixing_width: int = 32,
         hypernet_width: int = 64,
         share_parameters: bool = False,
+        torso: TorsoChoice = None,
+        torso_kwargs: Mapping[str, Any] | None = None,
+        hidden_size: int | None = None,
         optimizer_class: type[torch.optim.Optimizer] = FusedAdam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space)
         self.team, self.share_parameters = team, share_parameters
         widths, activation = checked_widths(net_arch), activation_class(activation_fn)
+        torsos, plain = Torsos(torso, torso_kwargs or {}, hidden_size), plain_torso(widths, activation)
 
         def network(agent: AgentSpec) -> ActionValueNet:
-            return ActionValueNet(agent, widths, activation, dueling, self.hidden_size)
+            return ActionValueNet(agent, torsos.build(agent, plain), dueling)
 
         self.actors = nn.ModuleList(one_an_agent(team, share_parameters, network))
         self.mixer = make_mixer(mixer, team, mixing_width, hypernet_width)
@@ -80,22 +80,6 @@ class ValueTeamPolicy(JointPolicy, ABC):
         learned = [*self.actors.parameters(), *self.mixer.parameters()]
         self.critic_optimizer = make(learned, **{"lr": 1e-3, **(optimizer_kwargs or {})})
 
-    @abstractmethod
-    def greedy(
-        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
-    ) -> tuple[np.ndarray, Memories]:
-        """Each agent's best action for batched team observations.
-
-        Args:
-            obs: arrays (n, ...).
-            memories: what the agents remember; empty before the first step.
-            starts: (n,), true where an episode starts.
-
-        Returns:
-            (n, action_size), choice numbers; and what the agents remember now.
-        """
-
-    @abstractmethod
     def now_and_next(
         self, i: int, batch: TeamBatch, n: int, of_target: bool = False
     ) -> tuple[ActionValues, ActionValues]:
@@ -107,78 +91,21 @@ class ValueTeamPolicy(JointPolicy, ABC):
             n: number of episodes; without memory of no account.
             of_target: by the target networks.
         """
-
-    def _mask(self, i: int, masks: Tensor | None) -> Tensor | None:
-        """Agent i's part of the joint mask."""
-        return None if masks is None else masks[:, self.team.mask_slices[i]]
-
-
-class MlpValuePolicy(ValueTeamPolicy, MemorylessPolicy):
-    """Agents that know what they see now, see `ValueTeamPolicy`."""
-
-    def distribution(self, i: int, observation: Tensor, masks: Tensor | None = None) -> ActionValues:
-        """Agent i's action values at its observations (batch, *shape); ``masks`` is the joint mask."""
-        values: ActionValues = self.actors[i](observation, self._mask(i, masks))
-        return values
-
-    def greedy(
-        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
-    ) -> tuple[np.ndarray, Memories]:
-        return self.act(obs, deterministic=True), ()
-
-    def now_and_next(
-        self, i: int, batch: TeamBatch, n: int, of_target: bool = False
-    ) -> tuple[ActionValues, ActionValues]:
-        actor = (self.actors_target if of_target else self.actors)[i]
-        now = actor(batch.observations[i], self._mask(i, batch.masks))
-        with torch.no_grad():
-            following = actor(batch.next_observations[i], self._mask(i, batch.next_masks))
-        return now, following
-
-
-class RnnValuePolicy(ValueTeamPolicy, RecurrentPolicy):
-    """Agents that remember what they saw earlier in the episode, by one GRU layer behind their hidden layers.
-
-    Args:
-        hidden_size: length of what each agent remembers, >= 1.
-        others: see `ValueTeamPolicy`.
-    """
-
-    @extending(ValueTeamPolicy)
-    def __init__(self, *args: Any, hidden_size: int = 64, **others: Any) -> None:
-        if not isinstance(hidden_size, int) or hidden_size < 1:
-            raise ConfigurationError(explain("hidden_size of the RnnPolicy", "an integer >= 1", hidden_size))
-        # A plain number may be set before nn.Module's constructor; the networks are built in there.
-        self.hidden_size = hidden_size
-        super().__init__(*args, **others)
-
-    def along(
-        self, i: int, observation: Tensor, mask: Tensor | None, sequences: Sequences | None = None
-    ) -> tuple[ActionValues, Tensor | None]:
-        assert sequences is not None
-        actor = self.actors[i]
-        assert isinstance(actor, ActionValueNet)
-        return actor.remember(observation, mask, sequences)
-
-    def greedy(
-        self, obs: Mapping[str, np.ndarray], memories: Memories, starts: np.ndarray
-    ) -> tuple[np.ndarray, Memories]:
-        return self._act(obs, memories, starts, True, None)
-
-    def now_and_next(
-        self, i: int, batch: TeamBatch, n: int, of_target: bool = False
-    ) -> tuple[ActionValues, ActionValues]:
         actor = (self.actors_target if of_target else self.actors)[i]
         assert isinstance(actor, ActionValueNet)
+        if not actor.memory_size:
+            now = actor(batch.observations[i], self.own_mask(i, batch.masks))
+            with torch.no_grad():
+                following = actor(batch.next_observations[i], self.own_mask(i, batch.next_masks))
+            return now, following
         # One walk over all observations of the episodes: the first ones, then each step's successor.
         observations = torch.cat([batch.observations[i][:n], batch.next_observations[i]])
         mask = None
         if batch.masks is not None and batch.next_masks is not None:
-            mask = self._mask(i, torch.cat([batch.masks[:n], batch.next_masks]))
+            mask = self.own_mask(i, torch.cat([batch.masks[:n], batch.next_masks]))
         starts = torch.zeros(len(observations) // n, n, device=self.device)
-        walked, _ = actor.remember(
-            observations, mask, Sequences(starts, torch.zeros(n, self.hidden_size, device=self.device))
-        )
+        hidden = torch.zeros(n, actor.memory_size, device=self.device)
+        walked, _ = actor.along(observations, mask, Sequences(starts, hidden))
         return walked.rows(slice(None, -n)), walked.rows(slice(n, None)).detach()
 
 

@@ -216,3 +216,67 @@ def _nvec(space: spaces.Space[Any]) -> tuple[int, ...]:
 def _observation_size(kind: str) -> int:
     space = _action_space(kind)
     return int(space.shape[0]) if isinstance(space, spaces.Box) else sum(_nvec(space))
+
+
+class CueTeam(ParallelEnv):  # type: ignore[misc]
+    """The first agent sees a cue at the first step only; the team is paid if it plays the cue at the last.
+
+    After the first step all observations are the same whatever the cue was, so a team without memory gets 0.5 on
+    average at best, and one that remembers 1. The other agent has to play 0 at the last step.
+
+    Args:
+        length: steps of an episode, >= 2.
+    """
+
+    def __init__(self, length: int = 4) -> None:
+        self.possible_agents = ["scout", "guard"]
+        self.agents: list[str] = []
+        self.length = length
+        self.metadata = {"name": "cue", "has_deaths": False, "has_masks": False, "team_reward": "mean"}
+        self.render_mode = None
+        self._rng = np.random.default_rng()
+
+    def observation_space(self, agent: str) -> spaces.Box:
+        """The cue (1 or -1; 0 where it is not to be seen), and the share of the episode that is over."""
+        return spaces.Box(-1, 1, (2,), np.float32)
+
+    def action_space(self, agent: str) -> spaces.Discrete:  # type: ignore[type-arg]
+        """0 or 1."""
+        return spaces.Discrete(2)
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+        """Draw a cue."""
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        self.agents, self._elapsed = self.possible_agents[:], 0
+        self._cue = int(self._rng.integers(2))
+        return self._see(), {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: dict[str, Any]
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+        """One step; only the last one pays."""
+        self._elapsed += 1
+        over, agents = self._elapsed == self.length, self.agents
+        hit = over and int(actions["scout"]) == self._cue and int(actions["guard"]) == 0
+        self.agents = [] if over else agents
+        ends, goes_on = dict.fromkeys(agents, over), dict.fromkeys(agents, False)
+        return self._see(), dict.fromkeys(agents, float(hit)), ends, goes_on, {agent: {} for agent in agents}
+
+    def get_snapshot(self) -> dict[str, Any]:
+        """Cue, clock and generator, see `masoft.envs.snapshot`."""
+        own = {"agents": [*self.agents], "elapsed": self._elapsed, "cue": self._cue}
+        return {**own, "generator": self._rng.bit_generator.state}
+
+    def set_snapshot(self, values: dict[str, Any]) -> None:
+        """Continue from what `get_snapshot` gave."""
+        self.agents, self._elapsed, self._cue = list(values["agents"]), values["elapsed"], values["cue"]
+        self._rng.bit_generator.state = values["generator"]
+
+    def _see(self) -> dict[str, np.ndarray]:
+        elapsed = self._elapsed / self.length
+        cue = 2.0 * self._cue - 1 if self._elapsed == 0 else 0.0
+        seen = {"scout": np.array([cue, elapsed], np.float32), "guard": np.array([0.0, elapsed], np.float32)}
+        return {agent: seen[agent] for agent in self.possible_agents}

@@ -29,12 +29,19 @@ def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 PROOFS = ("15_categorical_critic", "16_ensemble_critic", "17_attention_critic")
+TORSO = "18_transformer_torso"
 """Networks of one's own need room; and they have to learn."""
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_example_is_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < (150 if path.stem in PROOFS else 60)
+    assert len(path.read_text().splitlines()) < (150 if path.stem in (*PROOFS, TORSO) else 60)
+
+
+@pytest.mark.slow
+def test_a_torso_of_ones_own_remembers_a_cue(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered, forgot = load(EXAMPLES / f"{TORSO}.py", monkeypatch).main()
+    assert forgot < 0.62 and remembered > 0.95  # 200 games around at most 0.5
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ import pytest
 import masoft
 from masoft.algorithms.on_policy import OnPolicyTeamAlgorithm
 from masoft.algorithms.team import TeamAlgorithm
-from masoft.policies.on_policy_rnn import RnnTeamPolicy
-from masoft.policies.value import RnnValuePolicy
+from masoft.policies.on_policy_team import OnPolicyTeamPolicy
+from masoft.policies.team_policy import TeamPolicy
 
 needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy comes with the dev extra")
 
@@ -52,7 +52,7 @@ def test_a_checker_knows_every_public_name_and_refuses_others(tmp_path: Path) ->
     assert "Found 2 errors" in printed
 
 
-@pytest.mark.parametrize("cls", [TeamAlgorithm, OnPolicyTeamAlgorithm, RnnTeamPolicy, RnnValuePolicy])
+@pytest.mark.parametrize("cls", [TeamAlgorithm, OnPolicyTeamAlgorithm, OnPolicyTeamPolicy, TeamPolicy])
 def test_help_shows_arguments_by_name(cls: type) -> None:
     for function in (cls.__init__, getattr(cls, "learn", cls.__init__)):  # type: ignore[misc]
         if cls is TeamAlgorithm and function is cls.__init__:

@@ -95,7 +95,7 @@ def test_more_actions_than_can_be_enumerated_are_refused() -> None:
 def test_bad_policy_arguments_are_refused() -> None:
     for kwargs, message in (
         ({"net_arch": {"pi": [8], "qf": [8]}}, "net_arch must be a list"),
-        ({"hidden_size": 0}, "hidden_size of the RnnPolicy must be an integer >= 1"),
+        ({"hidden_size": 0}, "hidden_size must be an integer >= 1"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             QMIX("RnnPolicy", IdentityTeam(KINDS), policy_kwargs=kwargs)
@@ -116,7 +116,7 @@ def test_walking_an_episode_gives_what_stepping_through_it_gives() -> None:
         rows = slice(t * n, (t + 1) * n)
         obs = {name: steps.observations[i][rows].numpy() for i, name in enumerate(model.team.names)}
         obs["action_mask"] = steps.masks[rows].numpy()
-        chosen, memory = model.policy.greedy(obs, memory, np.zeros(n, bool))
+        chosen, memory = model.policy.act_on(obs, memory, np.zeros(n, bool), True, None)
         np.testing.assert_array_equal(chosen[:, :1], now.mode()[rows].numpy())
     assert following.values.requires_grad is False and now.values.requires_grad
     # What follows a step is what the next step sees.

@@ -69,13 +69,13 @@ def test_settings_that_leave_minibatches_empty_are_refused(changes: dict[str, An
 
 @pytest.mark.parametrize(("name", "value"), [("hidden_size", 0), ("sequence_length", 1.5)])
 def test_a_memory_of_impossible_size_is_refused(name: str, value: object) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} of the RnnPolicy must be an integer >= 1"):
+    with pytest.raises(ConfigurationError, match=f"{name} must be an integer >= 1"):
         masoft.HAPPO("RnnPolicy", IdentityTeam(), policy_kwargs={name: value})
 
 
-def test_off_policy_methods_refuse_a_memory_and_say_who_takes_it() -> None:
+def test_methods_without_memory_and_foreign_policies_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="policy must be a known alias"):
-        masoft.HASAC("RnnPolicy", IdentityTeam())
+        masoft.FOP("RnnPolicy", IdentityTeam())
     with pytest.raises(ConfigurationError, match="subclass of TeamPolicy"):
         masoft.HASAC(masoft.HAPPO.policy_aliases["RnnPolicy"], IdentityTeam())
 
