@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from stable_baselines3.common.callbacks import BaseCallback
 
-from masoft.algorithms.checkpoint_callback import CheckpointCallback as CheckpointCallback
+from masoft.saving.checkpoint_callback import CheckpointCallback as CheckpointCallback
 
 _REFRESH_SECONDS = 0.2
 # The estimate of what remains looks at the recent past only: warm-up steps cost nothing beside learning steps.

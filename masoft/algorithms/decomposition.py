@@ -12,15 +12,15 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.presence import shares_of, step_by_presence
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.soft import active_mean, soft_target
+from masoft.learners.choices import check_enumerable
+from masoft.learners.presence import shares_of, step_by_presence
 from masoft.networks.targets import follow
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.value import ValueTeamPolicy

@@ -11,7 +11,6 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
@@ -19,6 +18,7 @@ from masoft.distributions import Categoricals
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
+from masoft.learners.choices import exact_choices
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critic import Turns

@@ -9,9 +9,7 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
-from masoft.algorithms.choices import check_enumerable
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.presence import shares_of, step_by_presence, weighed
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
@@ -19,6 +17,8 @@ from masoft.distributions import Categoricals, Distribution
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.learners.choices import check_enumerable
+from masoft.learners.presence import shares_of, step_by_presence, weighed
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.factored import FactoredPolicy

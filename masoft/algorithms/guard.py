@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from masoft.algorithms.parts import StatePart
 from masoft.errors import NumericalFault, explain
+from masoft.saving.parts import StatePart
 
 MOST_SKIPPED = 100
 """So many steps in a row of one optimiser are skipped; then the run is beyond repair."""

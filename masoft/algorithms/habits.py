@@ -12,11 +12,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from masoft import habits
-from masoft.algorithms.files import PACKAGES, WEIGHTS, existing
 from masoft.algorithms.freezing import Freezing
 from masoft.errors import ConfigurationError, ModelFileError, explain, nearest
 from masoft.files import Decoder, Trust, read_archive
 from masoft.mirror.temperature import AutoTemperature
+from masoft.saving.files import PACKAGES, WEIGHTS, existing
 
 
 class Habits(Freezing):

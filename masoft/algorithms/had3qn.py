@@ -11,13 +11,13 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.choices import check_enumerable, exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
+from masoft.learners.choices import check_enumerable, exact_choices
 from masoft.mirror.discrete_gradient import Exact
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.networks.critic import Turns

@@ -13,9 +13,6 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.experience import batch_of, join, pick
-from masoft.algorithms.metrics import Metrics
-from masoft.algorithms.mirror_step import MirrorStep, Turn, flat_parameters
 from masoft.algorithms.on_policy import OnPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
@@ -23,6 +20,9 @@ from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
 from masoft.functional.soft import active_mean
 from masoft.functional.surrogate import clipped_square
+from masoft.learners.experience import batch_of, join, pick
+from masoft.learners.metrics import Metrics
+from masoft.learners.mirror_step import MirrorStep, Turn, flat_parameters
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
 from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient

@@ -15,11 +15,8 @@ from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, 
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from masoft.algorithms.metrics import Metrics
 from masoft.algorithms.normalise import VecNormalizer
-from masoft.algorithms.presence import shares_of, weighed
 from masoft.algorithms.remembering import RemembersEpisodes
-from masoft.algorithms.replay_files import load_replay, save_replay
 from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
@@ -28,8 +25,11 @@ from masoft.buffers.stretches import ReplayStretches
 from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_joint_action, to_environment
+from masoft.learners.metrics import Metrics
+from masoft.learners.presence import shares_of, weighed
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
+from masoft.saving.replay_files import load_replay, save_replay
 from masoft.spec import ACTION_MASK
 from masoft.validation import PROBED, Constraints, Every, Integer, Real
 from masoft.validation import Callable as IsCallable

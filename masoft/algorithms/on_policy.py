@@ -15,17 +15,17 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from masoft.algorithms.evaluation import Recall, evaluate_rollout
-from masoft.algorithms.experience import Experience
 from masoft.algorithms.habits import offer_locals
-from masoft.algorithms.parts import StatePart
-from masoft.algorithms.rollout_state import RolloutState
 from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
+from masoft.learners.experience import Experience
+from masoft.learners.rollout import Recall, evaluate_rollout
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
+from masoft.saving.parts import StatePart
+from masoft.saving.rollout_state import RolloutState
 from masoft.validation import Constraints, Integer, Nothing, Real
 
 T = TypeVar("T", bound="OnPolicyTeamAlgorithm")

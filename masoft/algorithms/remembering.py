@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from masoft.algorithms.parts import Attributes, StatePart
 from masoft.policies.acting import Memories
 from masoft.policies.base import JointPolicy
+from masoft.saving.parts import Attributes, StatePart
 
 
 class RemembersEpisodes:

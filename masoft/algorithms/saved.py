@@ -11,10 +11,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import get_system_info
 
-from masoft.algorithms.checkpoint import OnDisk, resume, save_checkpoint
-from masoft.algorithms.files import load_model, save_model
 from masoft.algorithms.guard import GradientGuard
-from masoft.algorithms.parts import (
+from masoft.buffers.stretches import ReplayStretches
+from masoft.saving.checkpoint import OnDisk, resume, save_checkpoint
+from masoft.saving.files import load_model, save_model
+from masoft.saving.parts import (
     COUNTERS,
     Attributes,
     EpisodeStatistics,
@@ -24,7 +25,6 @@ from masoft.algorithms.parts import (
     StatePart,
     fill_log,
 )
-from masoft.buffers.stretches import ReplayStretches
 from masoft.spec import TeamSpec
 
 S = TypeVar("S", bound="SavedAlgorithm")

@@ -11,9 +11,7 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.choices import exact_choices
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.parts import StatePart
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
@@ -21,6 +19,7 @@ from masoft.distributions import Categoricals, Distribution
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.learners.choices import exact_choices
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.drift import Drift, NoDrift
@@ -31,6 +30,7 @@ from masoft.mirror.q_target import Q_TARGETS, QTarget
 from masoft.mirror.reference import PACES, Pace
 from masoft.networks.critic import Turns
 from masoft.policies.reference import OldPolicy, ReferencePolicies
+from masoft.saving.parts import StatePart
 from masoft.validation import Instance, Integer
 
 

@@ -20,7 +20,6 @@ from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.fitting import check_same_team, fitting_into_memory
 from masoft.algorithms.habits import Habits, check_policy_kwargs
-from masoft.algorithms.settings import UNCHANGEABLE
 from masoft.envs.vector import as_vec_env, make_vec
 from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
@@ -30,6 +29,7 @@ from masoft.mirror.schedule import value_at
 from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
+from masoft.saving.settings import UNCHANGEABLE
 from masoft.spec import TeamSpec
 from masoft.validation import Constraints, Instance, Integer, MappingOf, Nothing, OneOf, Real, ScheduleOf
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from masoft.algorithms.parts import StatePart
 from masoft.algorithms.team import TeamAlgorithm
 from masoft.mirror.target_entropy import Entropies, TargetEntropies
 from masoft.mirror.temperature import AutoTemperature, Temperature, make_temperature
+from masoft.saving.parts import StatePart
 from masoft.validation import Constraints, Instance, Pattern, Real
 
 

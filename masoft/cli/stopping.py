@@ -75,8 +75,8 @@ def can_resume(folder: Path, settings: RunSettings) -> bool:
     Raises:
         ConfigurationError: it holds another one.
     """
-    from masoft.algorithms.checkpoint_folder import CheckpointFolder
     from masoft.cli.run_folder import SETTINGS, RunSettings
+    from masoft.saving.checkpoint_folder import CheckpointFolder
 
     if not (folder / SETTINGS).exists() or not CheckpointFolder(folder).checkpoints():
         return False

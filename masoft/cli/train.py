@@ -194,7 +194,7 @@ def train(name: str, cls: type, flags: dict[str, Any]) -> None:
 
 def start(cls: type, settings: RunSettings, folder: Path, flags: dict[str, Any]) -> None:
     """Train from the beginning in a folder that is this command's own; checkpoints of another run in it go."""
-    from masoft.algorithms.checkpoint_folder import CheckpointFolder
+    from masoft.saving.checkpoint_folder import CheckpointFolder
 
     with environments_of(settings) as env:
         model = cls(env=env, seed=settings.seed, verbose=0 if flags["json"] else 1, **settings.parameters)

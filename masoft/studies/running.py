@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from masoft.algorithms.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.errors import ConfigurationError, explain
 from masoft.files.names import shown
 from masoft.files.text import write_json, write_text
+from masoft.saving.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.studies.checks import check_runs
 from masoft.studies.folder import (
     CURVE,

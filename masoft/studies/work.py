@@ -27,7 +27,6 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import Logger
 
 import masoft
-from masoft.algorithms.checkpoint_folder import FOLDER, CheckpointFolder
 from masoft.algorithms.logs import ContinuedLog
 from masoft.callbacks import CheckpointCallback, EvenLogging
 from masoft.envs.snapshot import restore_vector, vector_values
@@ -36,6 +35,7 @@ from masoft.files import Decoder, Encoder, FolderLock, Trust, read_archive, writ
 from masoft.files.lock import NAME
 from masoft.files.text import write_json, write_text
 from masoft.notation import looks_like_part, parse_part
+from masoft.saving.checkpoint_folder import FOLDER, CheckpointFolder
 from masoft.studies.folder import (
     COLUMNS,
     CURVE,

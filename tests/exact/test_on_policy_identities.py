@@ -13,9 +13,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from masoft import HAML, HAPPO, HATRPO
-from masoft.algorithms.experience import batch_of
 from masoft.envs.adapters.matrix import BIASED_START, MAXENT_PAYOFF, MatrixGame
 from masoft.envs.vector import make_vec
+from masoft.learners.experience import batch_of
 from masoft.mirror import ClipDrift, FixedOrder
 
 

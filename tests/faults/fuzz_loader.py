@@ -14,7 +14,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["masoft.files", "masoft.algorithms.files", "zipfile", "json"]):
+with atheris.instrument_imports(include=["masoft.files", "masoft.saving.files", "zipfile", "json"]):
     from fuzz_files import small_model
 
     from masoft import MEHAML

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from masoft import HASAC
-from masoft.algorithms.checkpoint_folder import CheckpointFolder
+from masoft.saving.checkpoint_folder import CheckpointFolder
 
 NEW = 10_000
 

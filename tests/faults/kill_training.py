@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from masoft import HASAC
-from masoft.algorithms.checkpoint_callback import CheckpointCallback
-from masoft.algorithms.checkpoint_folder import CheckpointFolder
 from masoft.files import open_archive
+from masoft.saving.checkpoint_callback import CheckpointCallback
+from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SETTINGS = dict(
     learning_starts=4, batch_size=4, buffer_size=400, seed=0, device="cpu", policy_kwargs={"net_arch": [256, 256]}

@@ -17,11 +17,11 @@ import pytest
 import torch
 
 import masoft
-from masoft.algorithms.checkpoint_folder import CheckpointFolder
 from masoft.cli import main
 from masoft.cli.run_folder import RunSettings
 from masoft.cli.run_log import make_logger
 from masoft.cli.stopping import STOPPED
+from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--seed", "1"]
 HASAC_RUN = ["hasac", "matrix/maxent", *SMALL, "--total-timesteps", "120", "--n-envs", "2", "--checkpoint-every", "40"]

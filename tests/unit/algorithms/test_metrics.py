@@ -15,7 +15,7 @@ from pettingzoo import ParallelEnv
 from stable_baselines3.common.logger import HumanOutputFormat, configure
 
 from masoft import HAPPO, MEHAML
-from masoft.algorithms.metrics import log_labels
+from masoft.learners.metrics import log_labels
 from masoft.mirror import KLDrift
 
 MEET = [

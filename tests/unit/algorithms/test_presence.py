@@ -11,7 +11,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 import masoft
-from masoft.algorithms.presence import step_by_presence
+from masoft.learners.presence import step_by_presence
 from masoft.networks.optimizer import FusedAdam
 
 

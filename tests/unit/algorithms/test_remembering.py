@@ -15,10 +15,10 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 import masoft
-from masoft.algorithms.checkpoint_callback import CheckpointCallback
 from masoft.errors import ConfigurationError
 from masoft.mirror import KLBall, KLDrift
 from masoft.mirror.schedule import Linear
+from masoft.saving.checkpoint_callback import CheckpointCallback
 from masoft.testing.games import CueTeam, IdentityTeam
 
 SHORT: dict[str, Any] = {

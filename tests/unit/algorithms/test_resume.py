@@ -14,9 +14,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import masoft
 from masoft import HASAC
-from masoft.algorithms.checkpoint_callback import CheckpointCallback
-from masoft.algorithms.checkpoint_folder import CheckpointFolder
 from masoft.errors import ConfigurationError, ModelFileError, NumericalFault
+from masoft.saving.checkpoint_callback import CheckpointCallback
+from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SMALL: dict[str, Any] = dict(
     learning_starts=8, batch_size=8, buffer_size=200, seed=0, device="cpu", policy_kwargs={"net_arch": [8]}

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from masoft.algorithms.checkpoint_folder import CheckpointFolder
 from masoft.cli import main
 from masoft.cli.run_folder import RunSettings
 from masoft.cli.stopping import STOPPED
 from masoft.files import FolderLock, read_archive
 from masoft.files.lock import NAME
+from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--seed", "1"]
 RUN = ["hasac", "matrix/maxent", *SMALL, "--no-progress", "--eval-episodes", "0", "--checkpoint-every", "40"]

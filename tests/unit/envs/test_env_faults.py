@@ -20,9 +20,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from toy_teams import Toy
 
 from masoft import HAPPO, HASAC, make_vec
-from masoft.algorithms.checkpoint_callback import CheckpointCallback
 from masoft.envs.subproc import TeamSubprocVecEnv
 from masoft.errors import ConfigurationError, EnvironmentFault, SpaceError
+from masoft.saving.checkpoint_callback import CheckpointCallback
 
 SMALL: dict[str, Any] = dict(seed=0, device="cpu", policy_kwargs={"net_arch": [8]})
 OFF_POLICY: dict[str, Any] = dict(learning_starts=8, batch_size=8, buffer_size=200, **SMALL)

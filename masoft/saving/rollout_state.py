@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from masoft.algorithms.evaluation import Recall
+from masoft.learners.rollout import Recall
 
 
 class RolloutState:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from masoft.algorithms.checkpoint_folder import CheckpointFolder, Stretch, listed_stretches
-from masoft.algorithms.files import PACKAGES, WEIGHTS, build, describe, encode_parts, load_parts
-from masoft.algorithms.replay_files import covering, load_head, load_rows
 from masoft.buffers.stretches import ReplayStretches
 from masoft.envs.snapshot import restore_vector, vector_values
 from masoft.errors import ConfigurationError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, FolderLock, Trust, read_archive
 from masoft.files.finite import check_finite
 from masoft.files.lock import NAME
+from masoft.saving.checkpoint_folder import CheckpointFolder, Stretch, listed_stretches
+from masoft.saving.files import PACKAGES, WEIGHTS, build, describe, encode_parts, load_parts
+from masoft.saving.replay_files import covering, load_head, load_rows
 
 M = TypeVar("M")
 STRETCH_BYTES = 64 * 2**20

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from masoft.algorithms.experience import Experience
 from masoft.buffers.rollout import RolloutLayout, TeamRolloutBuffer
 from masoft.buffers.views import apply_view
 from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages, td_errors
+from masoft.learners.experience import Experience
 from masoft.networks.torso import Sequences
 from masoft.networks.value import CriticInputs
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy

@@ -13,7 +13,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from masoft.algorithms.checkpoint import check_own, locked
+from masoft.saving.checkpoint import check_own, locked
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 """What ends learning in good order; schedulers send the third one as a warning where they are asked to."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from masoft.algorithms.experience import AgentBatch, Experience, batch_of
-from masoft.algorithms.metrics import Metrics
-from masoft.algorithms.presence import weighed
 from masoft.functional.surrogate import approximate_kl, standardise, surrogate
+from masoft.learners.experience import AgentBatch, Experience, batch_of
+from masoft.learners.metrics import Metrics
+from masoft.learners.presence import weighed
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.drift import Drift, NoDrift
 from masoft.mirror.improver import Improvement, Improver

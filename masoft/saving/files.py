@@ -11,9 +11,6 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 
 import masoft
-from masoft.algorithms.parts import StatePart, with_own_settings
-from masoft.algorithms.settings import check_changes, set_aside
-from masoft.algorithms.upgrade import FORMAT, READABLE, is_obsolete, is_outdated, upgraded
 from masoft.errors import MasoftError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
 from masoft.files.archive import Source
@@ -21,6 +18,9 @@ from masoft.files.finite import check_finite
 from masoft.files.limit import AllocationLimit, check_sizes
 from masoft.files.team import team_from_values, team_to_values
 from masoft.files.trust import path_of
+from masoft.saving.parts import StatePart, with_own_settings
+from masoft.saving.settings import check_changes, set_aside
+from masoft.saving.upgrade import FORMAT, READABLE, is_obsolete, is_outdated, upgraded
 
 SUFFIX = ".zip"
 WEIGHTS = "weights"

@@ -1,0 +1,1 @@
+"""Everything that writes or reads a model, a checkpoint or a buffer."""
