@@ -18,10 +18,9 @@ from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.soft import active_mean, soft_target
 from masoft.learners.choices import check_enumerable
-from masoft.learners.presence import shares_of, step_by_presence
-from masoft.networks.targets import follow
+from masoft.learners.decomposed import DecomposedUpdate
+from masoft.learners.presence import shares_of
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.value import ValueTeamPolicy
 from masoft.spec import ACTION_MASK
@@ -123,13 +122,18 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         self._prepare_training()
         if self._episodes is not None and self._episodes.n_episodes() == 0:
             return
+        update = self._begin_update()
         for _ in range(gradient_steps):
             batch, n, valid = self._draw(batch_size)
-            self._fit(*self._value_and_target(batch, n), shares_of(batch.active, self.team.n_agents), valid)
+            update.fit(*update.value_and_target(batch, n), shares_of(batch.active, self.team.n_agents), valid)
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
-                self._update_targets()
+                update.follow(self.tau)
         self._finish_training()
+
+    def _begin_update(self) -> DecomposedUpdate:
+        """The update with its numbers as they are now."""
+        return DecomposedUpdate(self.policy, self.max_grad_norm, self._metrics)
 
     def _draw(self, batch_size: int) -> tuple[TeamBatch, int, Tensor | None]:
         """Transitions, or whole episodes where agents have a memory: how many of these, and which rows are steps."""
@@ -138,39 +142,6 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         wrapper = self._vec_normalize_env
         drawn = self._episodes.sample(batch_size, None if wrapper is None else VecNormalizer(wrapper))
         return drawn.steps, drawn.n, drawn.valid
-
-    def _value_and_target(self, batch: TeamBatch, n: int) -> tuple[Tensor, Tensor]:
-        """``Q_tot`` of the actions taken, and ``R + gamma^k Q_tot'`` of those that the utilities choose next."""
-        chosen, best = [], []
-        for i, where in enumerate(self.team.action_slices):
-            now, following = self.policy.now_and_next(i, batch, n)
-            chosen.append(now.value_of(batch.actions[:, where]))
-            with torch.no_grad():
-                _, valued = self.policy.now_and_next(i, batch, n, of_target=True)
-                best.append(valued.value_of(following.mode()))
-        value = self.policy.mixer(_of_present(chosen, batch.active), batch.state)
-        with torch.no_grad():
-            next_value = self.policy.mixer_target(_of_present(best, batch.next_active), batch.next_state)
-            nothing = torch.zeros_like(next_value)
-            return value, soft_target(batch.rewards, batch.discounts, batch.terminated, next_value, nothing)
-
-    def _fit(self, value: Tensor, target: Tensor, presence: list[float], valid: Tensor | None = None) -> None:
-        """One step on the mean squared error over the valid rows."""
-        loss = active_mean((value - target).square(), valid)
-        if loss.requires_grad:
-            self.policy.critic_optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if self.max_grad_norm is not None:
-                parameters = self.policy.critic_optimizer.param_groups[0]["params"]
-                self._metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
-            step_by_presence(self.policy.critic_optimizer, [*self.policy.actors], presence)
-        self._metrics.add("critic_loss", loss)
-        self._metrics.add("q_value", active_mean(value, valid))
-
-    def _update_targets(self) -> None:
-        """Polyak averaging of the target networks; a copy where ``tau`` is 1."""
-        follow(self.policy.actors_target, self.policy.actors, self.tau)
-        follow(self.policy.mixer_target, self.policy.mixer, self.tau)
 
     def _finish_training(self) -> None:
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
@@ -187,12 +158,6 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         actions = self.play(obs, deterministic=True)
         rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
         return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
-
-
-def _of_present(utilities: list[Tensor], active: Tensor | None) -> Tensor:
-    """Utilities side by side, (batch, n_agents), 0 for agents that have left."""
-    joint = torch.stack(utilities, dim=-1)
-    return joint if active is None else joint * active
 
 
 class QMIX(ValueDecomposition):

@@ -9,20 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from torch import Tensor
 
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
-from masoft.buffers.replay import TeamBatch
-from masoft.distributions import Categoricals
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action
-from masoft.functional.soft import active_mean, soft_target
 from masoft.learners.choices import exact_choices
+from masoft.learners.deterministic import DeterministicUpdate
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.networks.critic import Turns
-from masoft.networks.targets import follow
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
 from masoft.spec import ACTION_MASK
@@ -124,62 +118,31 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Critics at each step; at every ``policy_delay``-th one agent after the other, then the targets."""
         self._prepare_training()
+        update = self._begin_update()
         for _ in range(gradient_steps):
             batch = self.sample_batch(batch_size)
-            self._fit_critics(batch, self._critic_target(batch))
+            update.fit_critics(batch)
             self._n_updates += 1
             if self._n_updates % self.policy_delay == 0:
-                actions = [self._current_action(i, batch) for i in range(self.team.n_agents)]
-                critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
+                critic = update.open(batch)
                 for i in self.turns_of_present(batch):
-                    self._improve(i, critic, batch)
+                    update.improve(i, critic, batch)
                     if self.order.sequential:
-                        critic.replace(self.team.encoded_slices[i], self._current_action(i, batch))
-                self._update_targets()
+                        update.redraw(i, critic, batch)
+                update.follow(self.tau)
         self._finish_training()
 
-    @torch.no_grad()
-    def _critic_target(self, batch: TeamBatch) -> Tensor:
-        """``y = R + gamma^k (1 - terminated) min_j Q_j(s', mu'(s') + clipped noise)``, (batch,)."""
-        encoded = []
-        for i, agent in enumerate(self.team.agents):
-            action = self.policy.target_distribution(i, batch.next_observations[i], batch.next_masks).mode()
-            if agent.action.is_box and self.target_policy_noise > 0:
-                noise = torch.randn(action.shape, generator=self.generator, device=self.device)
-                limit = self.target_noise_clip
-                action = (action + (noise * self.target_policy_noise).clamp(-limit, limit)).clamp(-1, 1)
-            encoded.append(encode_action(agent.action, action))
-        critic = self.policy.critic_target
-        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1))))
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
-
-    @torch.no_grad()
-    def _current_action(self, i: int, batch: TeamBatch) -> Tensor:
-        """What agent i's actor does at the batch's observations, as the critic sees it."""
-        action = self.policy.distribution(i, batch.observations[i], batch.masks).mode()
-        return encode_action(self.team.agents[i].action, action)
-
-    def _improve(self, i: int, critic: Turns, batch: TeamBatch) -> None:
-        """A gradient step of agent i on ``-Q``, the others playing their current actions."""
-        now = self.policy.distribution(i, batch.observations[i], batch.masks)
-        where, choices = self.team.encoded_slices[i], self._choices[i]
-        if not isinstance(now, Categoricals):
-            q_values = critic.value(where, now.action)
-        elif choices is None:
-            q_values = critic.value(where, self._gradient.draw(now, self.generator)[0])
-        else:
-            q_values = (now.joint_log_probs().exp() * critic.value_of_each(where, choices)).sum(-1)
-        loss = active_mean(-q_values, None if batch.active is None else batch.active[:, i])
-        optimizer = self.policy.actor_optimizers[i]
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        self._metrics.add("actor_loss", loss)
-
-    def _update_targets(self) -> None:
-        """Polyak averaging of the target critic and the target actors."""
-        super()._update_targets()
-        follow(self.policy.actors_target, self.policy.actors, self.tau)
+    def _begin_update(self) -> DeterministicUpdate:
+        """The update with its numbers as they are now."""
+        return DeterministicUpdate(
+            policy=self.policy,
+            choices=self._choices,
+            discrete_gradient=self._gradient,
+            noise=self.target_policy_noise,
+            noise_clip=self.target_noise_clip,
+            generator=self.generator,
+            metrics=self._metrics,
+        )
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""

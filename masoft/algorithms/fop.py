@@ -7,25 +7,15 @@ from typing import Any, ClassVar
 
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from torch import Tensor, nn
 
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
 from masoft.algorithms.tempered import LearnedTemperature
-from masoft.buffers.replay import TeamBatch
-from masoft.distributions import Categoricals, Distribution
-from masoft.functional.action_values import ActionValues
-from masoft.functional.actions import encode_joint_action
-from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.learners.choices import check_enumerable
-from masoft.learners.presence import shares_of, step_by_presence, weighed
-from masoft.networks.targets import follow
-from masoft.networks.utilities import BoxUtility, ChoiceUtility
+from masoft.learners.factored import FactoredUpdate
+from masoft.learners.presence import shares_of
 from masoft.policies.factored import FactoredPolicy
 from masoft.validation import Pattern, Real
-
-VALUE_SAMPLES = 4
-"""Draws from a Box agent's policy for its soft value."""
 
 
 class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
@@ -131,121 +121,18 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
         """Factorised critics, then every actor on its own utility, then temperatures and targets."""
         self._prepare_training()
         for _ in range(gradient_steps):
-            self._ent_coefs = self.temperature.current()
+            update = self._begin_update()
             batch = self.sample_batch(batch_size)
-            self._fit_critics(batch, self._critic_target(batch))
+            update.fit_critics(batch)
             presence = shares_of(batch.active, self.team.n_agents)
-            log_probs = [self._improve(i, batch, presence[i]) for i in range(self.team.n_agents)]
+            shares = [share if i in self.learners else 0.0 for i, share in enumerate(presence)]
+            log_probs = [update.improve(i, batch, share) for i, share in enumerate(shares)]
             self._fit_temperatures(self._targets.of_rows(log_probs, batch.masks, batch.active))
-            self._update_targets()
+            update.follow(self.tau)
             self._n_updates += 1
         self._finish_training()
 
-    @torch.no_grad()
-    def _critic_target(self, batch: TeamBatch) -> Tensor:
-        """``R + gamma^k (min_j Q_j'(s', a') - alpha sum_i log pi_i(a'_i | o'_i))`` at fresh actions, (batch,)."""
-        actions, bonus = [], torch.zeros_like(batch.rewards)
-        for i in range(self.team.n_agents):
-            policy = self.policy.distribution(i, batch.next_observations[i], batch.next_masks)
-            action, entropy = self._draw(policy)
-            actions.append(action)
-            bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
-        joint = torch.cat([action.float() for action in actions], dim=-1)
-        next_q = self._joint_values(
-            batch.next_state, batch.next_observations, batch.next_masks, batch.next_active, joint, of_target=True
-        )
-        bonus = self._ent_coefs[-1] * bonus
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q.amin(dim=0), bonus)
-
-    def _draw(self, policy: Distribution) -> tuple[Tensor, Tensor]:
-        """An action (batch, size) and the entropy at each state: exact, or minus the draw's log-density for a Box."""
-        if isinstance(policy, Categoricals):
-            return policy.sample(self.generator), policy.entropy()
-        action, log_prob = policy.sample_with_log_prob(self.generator)
-        return action, -log_prob
-
-    def _joint_values(
-        self,
-        state: Tensor,
-        observations: tuple[Tensor, ...],
-        masks: Tensor | None,
-        active: Tensor | None,
-        actions: Tensor,
-        of_target: bool = False,
-    ) -> Tensor:
-        """Joint soft values of given actions (batch, action_size), (n_critics, batch)."""
-        utilities = self.policy.utilities_target if of_target else self.policy.utilities
-        mixers = self.policy.mixers_target if of_target else self.policy.mixers
-        pairs = [
-            self._own_values(i, utilities[i], observation, masks, actions[:, where])
-            for i, (observation, where) in enumerate(zip(observations, self.team.action_slices, strict=True))
-        ]
-        taken, soft = (torch.stack([pair[k] for pair in pairs], dim=-1) for k in (0, 1))
-        if active is not None:
-            taken, soft = taken * active, soft * active
-        encoded, ratio = encode_joint_action(self.team, actions), self._ent_coefs[-1] / self._ent_coefs[:-1]
-        values = []
-        for j, mixer in enumerate(mixers):
-            weights = mixer.weights(state, encoded) * ratio  # type: ignore[operator]
-            values.append(mixer(taken[j], soft[j], weights, state))
-            if not of_target:
-                self._metrics.add("weight", weights.mean())
-        return torch.stack(values)
-
-    def _own_values(
-        self, i: int, utility: nn.Module, observation: Tensor, masks: Tensor | None, action: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """``Q_i`` of the action and ``V_i = alpha_i log sum_a exp(Q_i / alpha_i)``, (n_critics, batch) each.
-
-        A Box agent's ``V_i`` is the mean of ``Q_i - alpha_i log pi_i`` over draws from its policy.
-        """
-        ent_coef = self._ent_coefs[i]
-        if isinstance(utility, ChoiceUtility):
-            mask = None if masks is None else masks[:, self.team.mask_slices[i]]
-            tables = [ActionValues(each, self.team.agents[i].action.nvec, mask) for each in utility(observation)]
-            taken = torch.stack([table.value_of(action) for table in tables])
-            legal = torch.stack([table.legal_values for table in tables])
-            return taken, ent_coef * torch.logsumexp(legal / ent_coef, dim=-1)
-        assert isinstance(utility, BoxUtility)
-        with torch.no_grad():
-            policy, soft = self.policy.distribution(i, observation), []
-            for _ in range(VALUE_SAMPLES):
-                draw, entropy = self._draw(policy)
-                soft.append(utility(observation, draw) + ent_coef * entropy)
-        return utility(observation, action), torch.stack(soft).mean(0)
-
-    def _step_critics(self, batch: TeamBatch) -> None:
-        shares = shares_of(batch.active, self.team.n_agents)
-        step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], shares)
-
-    def _judge(self, batch: TeamBatch, target: Tensor) -> tuple[Tensor, Tensor]:
-        values = self._joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
-        return (values - target).square().mean(dim=1).sum(), values
-
-    def _improve(self, i: int, batch: TeamBatch, presence: float) -> Tensor:
-        """A step of agent i on ``alpha_i log pi_i - Q_i``, if it learns; returns its log-probabilities, (batch,)."""
-        observation, ent_coef, utility = batch.observations[i], self._ent_coefs[i], self.policy.utilities[i]
-        active = None if batch.active is None else batch.active[:, i]
-        now = self.policy.distribution(i, observation, batch.masks)
-        if isinstance(now, Categoricals):
-            with torch.no_grad():
-                q_values = utility(observation).amin(dim=0)
-            loss, log_prob = expected_actor_loss(q_values, now.joint_log_probs(), ent_coef, active), -now.entropy()
-        else:
-            assert isinstance(utility, BoxUtility)
-            action, log_prob = now.sample_with_log_prob(self.generator)
-            critic = utility.turns(observation, action)
-            loss = sampled_actor_loss(critic.value(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
-        optimizer = self.policy.actor_optimizers[i]
-        if presence > 0 and i in self.learners:
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            with weighed(optimizer, presence):
-                optimizer.step()
-            self._metrics.add("actor_loss", loss)
-        return log_prob.detach()
-
-    def _update_targets(self) -> None:
-        """Polyak averaging of the target utilities and mixers."""
-        follow(self.policy.utilities_target, self.policy.utilities, self.tau)
-        follow(self.policy.mixers_target, self.policy.mixers, self.tau)
+    def _begin_update(self) -> FactoredUpdate:
+        """The update with its numbers as they are now."""
+        self._ent_coefs = self.temperature.current()
+        return FactoredUpdate(self.policy, self._ent_coefs, self.generator, self._metrics)

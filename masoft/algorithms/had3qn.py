@@ -9,18 +9,14 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from torch import Tensor
 
 from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
 from masoft.algorithms.team import LearningRate, Schedule
-from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_action
-from masoft.functional.soft import active_mean, soft_target
 from masoft.learners.choices import check_enumerable, exact_choices
+from masoft.learners.dueling import DuelingUpdate
 from masoft.mirror.discrete_gradient import Exact
 from masoft.mirror.order import Order, RandomPermutation
-from masoft.networks.critic import Turns
 from masoft.policies.dueling import DuelingPolicy
 from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.spec import ACTION_MASK
@@ -138,47 +134,22 @@ class HAD3QN(OffPolicyTeamAlgorithm):
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """The joint critic first, then one agent's values after the other, then the target critic."""
         self._prepare_training()
+        update = self._begin_update()
         for _ in range(gradient_steps):
             batch = self.sample_batch(batch_size)
-            self._fit_critics(batch, self._critic_target(batch))
-            actions = [self._greedy(i, batch.observations[i], batch.masks) for i in range(self.team.n_agents)]
-            critic = self.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
+            update.fit_critics(batch)
+            critic = update.open(batch)
             for i in self.turns_of_present(batch):
-                self._fit_values(i, critic, batch)
+                update.improve(i, critic, batch)
                 if self.order.sequential:
-                    critic.replace(self.team.encoded_slices[i], self._greedy(i, batch.observations[i], batch.masks))
+                    update.redraw(i, critic, batch)
             self._update_targets()
             self._n_updates += 1
         self._finish_training()
 
-    @torch.no_grad()
-    def _critic_target(self, batch: TeamBatch) -> Tensor:
-        """Double Q-learning: the agents' own values choose, the target critic judges, (batch,)."""
-        chosen = [self._greedy(i, batch.next_observations[i], batch.next_masks) for i in range(self.team.n_agents)]
-        critic = self.policy.critic_target
-        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(chosen, dim=-1))))
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
-
-    @torch.no_grad()
-    def _greedy(self, i: int, observation: Tensor, masks: Tensor | None) -> Tensor:
-        """Agent i's best action by its own values, as the critic sees it."""
-        return encode_action(self.team.agents[i].action, self.policy.distribution(i, observation, masks).mode())
-
-    def _fit_values(self, i: int, critic: Turns, batch: TeamBatch) -> None:
-        """A step of agent i's values towards the critic's, at each of its own legal actions."""
-        choices = self._choices[i]
-        assert choices is not None
-        taught = critic.value_of_each(self.team.encoded_slices[i], choices)
-        own = self.policy.distribution(i, batch.observations[i], batch.masks)
-        errors = (own.values - taught).square()
-        if own.legal is not None:
-            errors = errors * own.legal
-        loss = active_mean(errors.mean(-1), None if batch.active is None else batch.active[:, i])
-        optimizer = self.policy.actor_optimizers[i]
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        self._metrics.add("actor_loss", loss)
+    def _begin_update(self) -> DuelingUpdate:
+        """The update with its parts as they are now."""
+        return DuelingUpdate(self.policy, self._choices, self._metrics)
 
     @property
     def exploration_rate(self) -> float:

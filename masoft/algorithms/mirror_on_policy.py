@@ -22,7 +22,7 @@ from masoft.functional.soft import active_mean
 from masoft.functional.surrogate import clipped_square
 from masoft.learners.experience import batch_of, join, pick
 from masoft.learners.metrics import Metrics
-from masoft.learners.mirror_step import MirrorStep, Turn, flat_parameters
+from masoft.learners.on_policy import OnPolicyStep, Turn, flat_parameters
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
 from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
@@ -312,7 +312,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
             improver = replace(improver, max_grad_norm=self.max_grad_norm)
         looks_at_weights = "parameter_change" in self.drift.needs | self.neighborhood.needs
         agents = range(self.team.n_agents) if looks_at_weights else ()
-        self._step = MirrorStep(
+        self._step = OnPolicyStep(
             policy=self.policy,
             improver=improver,
             metrics=self._metrics,

@@ -13,7 +13,6 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor
 
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.remembering import RemembersEpisodes
@@ -24,9 +23,10 @@ from masoft.buffers.sequences import SequenceSampler
 from masoft.buffers.stretches import ReplayStretches
 from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import encode_joint_action, to_environment
+from masoft.functional.actions import to_environment
 from masoft.learners.metrics import Metrics
 from masoft.learners.presence import shares_of, weighed
+from masoft.networks.joint_critic import RememberingCritic
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.saving.replay_files import load_replay, save_replay
@@ -258,25 +258,6 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
                 optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")
         self.policy.critic_optimizer.param_groups[0]["lr"] = self.learning_rate_of("critic")
 
-    def _fit_critics(self, batch: TeamBatch, target: Tensor) -> None:
-        """One step of all critics on their loss, by default the mean squared Bellman residual."""
-        loss, values = self._judge(batch, target)
-        if loss.requires_grad:
-            self.policy.critic_optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._step_critics(batch)
-        self._metrics.add("critic_loss", loss)
-        self._metrics.add("q_value", values.mean())
-
-    def _step_critics(self, batch: TeamBatch) -> None:
-        self.policy.critic_optimizer.step()
-
-    def _judge(self, batch: TeamBatch, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The critics' loss (scalar) and their values of what was done, (n_critics, batch)."""
-        critic = self.policy.critic
-        prediction = critic(batch.state, encode_joint_action(self.team, batch.actions))
-        return critic.loss(prediction, target), critic.expected(prediction)
-
     def _update_targets(self) -> None:
         """Polyak averaging of the target critic."""
         self.policy.critic_target.follow(self.policy.critic, self.tau)
@@ -296,7 +277,9 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
         wrapper = self._vec_normalize_env
         normalizer = None if wrapper is None else VecNormalizer(wrapper)
         if self.policy.remembers:
-            return SequenceSampler(self.replay_buffer, self.policy.stretch).sample(batch_size, normalizer)
+            with_states = isinstance(self.policy.critic, RememberingCritic)
+            sampler = SequenceSampler(self.replay_buffer, self.policy.stretch, with_states)
+            return sampler.sample(batch_size, normalizer)
         tagged = normalizer is None and self.policy.takes_tagged_rows
         return self.replay_buffer.sample(batch_size, normalizer, tagged)
 

@@ -63,10 +63,11 @@ class SequenceSampler:
     Args:
         buffer: the transitions.
         stretch: how long the stretches are.
+        with_states: whether states are walks too, for a critic that remembers.
     """
 
-    def __init__(self, buffer: TeamReplayBuffer, stretch: Stretch) -> None:
-        self.buffer, self.stretch = buffer, stretch
+    def __init__(self, buffer: TeamReplayBuffer, stretch: Stretch, with_states: bool = True) -> None:
+        self.buffer, self.stretch, self.with_states = buffer, stretch, with_states
 
     def sample(self, batch_size: int, normalizer: Normalizer | None = None) -> TeamBatch:
         """A minibatch, row ``t * n + s`` of it step t of stretch s; observations and states are walks.
@@ -113,6 +114,5 @@ class SequenceSampler:
             for walk, following in zip(walks, (batch.next_state, *batch.next_observations), strict=True)
         ]
         now: list[Any] = [*walks]
-        return replace(
-            batch, state=now[0], observations=tuple(now[1:]), next_state=ons[0], next_observations=tuple(ons[1:])
-        )
+        batch = replace(batch, observations=tuple(now[1:]), next_observations=tuple(ons[1:]))
+        return replace(batch, state=now[0], next_state=ons[0]) if self.with_states else batch

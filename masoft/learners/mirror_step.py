@@ -1,160 +1,64 @@
-"""One agent's on-policy mirror step: the surrogate, the drift and the entropy, sought within the neighborhood."""
+"""The mirror step of one agent (Definition 2), off-policy and on-policy: an objective, the drift, the neighborhood."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from masoft.functional.surrogate import approximate_kl, standardise, surrogate
-from masoft.learners.experience import AgentBatch, Experience, batch_of
-from masoft.learners.metrics import Metrics
-from masoft.learners.presence import weighed
 from masoft.mirror.change import PolicyChange
-from masoft.mirror.drift import Drift, NoDrift
+from masoft.mirror.drift import Drift
 from masoft.mirror.improver import Improvement, Improver
 from masoft.mirror.neighborhood import Neighborhood
-from masoft.policies.on_policy_team import OnPolicyTeamPolicy
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What holds while some agents improve.
+class Look:
+    """What the agent's present weights make of a minibatch.
 
     Args:
-        agents: those whose turn it is.
-        updated: those updated before in this sweep, in order.
-        drift, neighborhood: with their schedules filled in, and the drift's share for this turn.
-        ent_coefs: (n_agents,), temperatures; None: the objective has no entropy.
-        advantages: (n_rows, n_values).
-        joint_ratio: (n_rows,) or None, see `Correction`.
+        objective: scalar to minimise, without the drift.
+        change: from the old policy to the present one; None where neither drift nor neighborhood looks at it.
+        bonus: scalar to maximise besides, or None.
     """
 
-    agents: tuple[int, ...]
-    updated: tuple[int, ...]
-    drift: Drift
-    neighborhood: Neighborhood
-    ent_coefs: Tensor | None
-    advantages: Tensor
-    joint_ratio: Tensor | None
-
-    @property
-    def clip_range(self) -> float | None:
-        """The drift's clip range, if it has one."""
-        return getattr(self.drift, "clip_range", None)
+    objective: Tensor
+    change: PolicyChange | None = None
+    bonus: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class MirrorStep:
-    """Moves actors and notes what happened.
+def mirror_step(
+    look: Callable[[], Look],
+    change: Callable[[], PolicyChange],
+    improver: Improver,
+    optimizer: Optimizer,
+    drift: Drift | None,
+    neighborhood: Neighborhood,
+    penalised: Callable[[Tensor], None] | None = None,
+) -> Improvement:
+    """Seek ``argmin objective + E[drift] - bonus`` over the policies of the neighborhood.
 
     Args:
-        policy: whose actors move.
-        improver: how the argmax is sought.
-        metrics: where figures go.
-        generator: of seeds for entropies without a closed form, on the CPU.
-        normalize_advantage: standardise each minibatch's advantages.
-        soft_advantage: whether the temperature belongs to the advantages' own scale.
-        before: actors' parameters before this iteration, one flat vector an agent; empty where nobody looks at them.
-        whole: each agent's advantages over the rollout where it is there; empty where nobody ever leaves.
+        look: at the present weights, in the graph; called anew for each step.
+        change: the same without the objective; called only where the neighborhood or the improver asks.
+        improver: how the minimum is sought.
+        optimizer: over the agent's weights.
+        drift: with its schedules filled in; None: there is none.
+        neighborhood: what a step may not leave.
+        penalised: told the mean drift of each look.
     """
 
-    policy: OnPolicyTeamPolicy
-    improver: Improver
-    metrics: Metrics
-    generator: torch.Generator
-    normalize_advantage: bool
-    soft_advantage: bool
-    before: Mapping[int, Tensor]
-    whole: Mapping[int, Tensor] = field(default_factory=dict)
+    def loss() -> Tensor:
+        now = look()
+        value = now.objective
+        if drift is not None and now.change is not None:
+            penalty = now.change.mean(drift(now.change))
+            value = value + penalty
+            if penalised is not None:
+                penalised(penalty)
+        return value if now.bonus is None else value - now.bonus
 
-    def __call__(self, group: Sequence[int], batch: AgentBatch, turn: Turn) -> Improvement:
-        """One call of the improver for agents with one actor, whose batches stand one after the other."""
-        i = group[0]
-        presence = 1.0 if batch.active is None else float(batch.active.mean())
-        if presence == 0:
-            return Improvement(0, 0, batch.advantage.new_zeros(()), batch.advantage.new_zeros(()))
-        deviation = torch.ones((), device=batch.advantage.device)
-        if self.normalize_advantage:
-            advantage, deviation = standardise(batch.advantage, batch.active, self.whole.get(i))
-            batch = replace(batch, advantage=advantage)
-        ent_coef = None
-        if turn.ent_coefs is not None:
-            # Advantages now count in units of their deviation; so must a temperature of the same objective.
-            ent_coef = turn.ent_coefs[i] / deviation if self.soft_advantage else turn.ent_coefs[i]
-        seed = 0 if ent_coef is None else int(torch.randint(2**31 - 1, (), generator=self.generator))
-        tried: list[tuple[PolicyChange, Tensor | None]] = []
-
-        def change() -> PolicyChange:
-            new, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-            return batch.change_to(new, turn.updated, self._moved(i))
-
-        def loss() -> Tensor:
-            now, entropy = change(), None
-            gain = now.mean(surrogate(now.ratio(), batch.advantage, batch.joint_ratio))
-            if not isinstance(turn.drift, NoDrift):
-                gain = gain - now.mean(turn.drift(now))
-            if ent_coef is not None:
-                # The same draws at each look, so that a line search compares like with like.
-                draws = torch.Generator(batch.advantage.device).manual_seed(seed)
-                entropy = now.mean(now.new.entropy(draws))
-                gain = gain + ent_coef * entropy
-            tried[:] = [(now, entropy)]
-            return -gain
-
-        optimizer = self.policy.actor_optimizers[i]
-        parameters = [weight for weight in optimizer.param_groups[0]["params"] if weight.requires_grad]
-        with weighed(optimizer, presence):
-            result = self.improver.improve(parameters, loss, change, turn.neighborhood, optimizer)
-        self.metrics.add("policy_loss", result.loss_before)
-        for j in group:
-            self._note(self.policy.team.names[j], result, *tried[0], turn)
-        return result
-
-    def log_ratio(self, experience: Experience, i: int, picked: Tensor | None = None) -> Tensor:
-        """Log of agent i's present over its old probability of what it did, (rows,); 0 where it is dead.
-
-        Args:
-            experience: the rollout.
-            i: the agent.
-            picked: numbers of sequences; None takes all.
-        """
-        batch = batch_of(experience, self.policy, i, picked, experience.values, None)
-        with torch.no_grad():
-            now, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-            log_ratio: Tensor = now.log_prob(batch.actions) - batch.old_log_prob
-        return log_ratio if batch.active is None else log_ratio * batch.active
-
-    def steepness(self, experience: Experience, i: int, turn: Turn) -> float:
-        """Squared length of the slope of agent i's surrogate over the whole rollout: what greedy orders compare."""
-        batch = batch_of(experience, self.policy, i, None, turn.advantages, turn.joint_ratio)
-        new, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-        now = batch.change_to(new)
-        gain = now.mean(surrogate(now.ratio(), batch.advantage, batch.joint_ratio))
-        weights = [weight for weight in self.policy.actors[i].parameters() if weight.requires_grad]
-        slopes = torch.autograd.grad(gain, weights, allow_unused=True)
-        return sum(float(slope.square().sum()) for slope in slopes if slope is not None)
-
-    def _moved(self, i: int) -> Tensor | None:
-        """New minus old parameters of agent i's actor, for strategies that look at them."""
-        if i not in self.before:
-            return None
-        return flat_parameters(self.policy, i) - self.before[i]
-
-    @torch.no_grad()
-    def _note(self, name: str, result: Improvement, last: PolicyChange, entropy: Tensor | None, turn: Turn) -> None:
-        """Figures of one step, from the last policy that was looked at."""
-        metrics, ratio = self.metrics, last.ratio()
-        metrics.add(f"kl/{name}", last.mean(approximate_kl(ratio)))
-        metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
-        if turn.clip_range is not None:
-            metrics.add(f"clip_fraction/{name}", last.mean(((ratio - 1).abs() > turn.clip_range).float()))
-        if entropy is not None:
-            metrics.add(f"entropy/{name}", entropy)
-
-
-def flat_parameters(policy: OnPolicyTeamPolicy, i: int) -> Tensor:
-    """All parameters of agent i's actor in one vector, in the graph."""
-    return torch.cat([parameter.reshape(-1) for parameter in policy.actors[i].parameters()])
+    weights = [weight for weight in optimizer.param_groups[0]["params"] if weight.requires_grad]
+    return improver.improve(weights, loss, change, neighborhood, optimizer)

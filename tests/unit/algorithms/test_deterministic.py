@@ -50,16 +50,16 @@ def test_the_target_is_that_of_the_target_actors_and_the_smaller_critic() -> Non
     both = model.policy.critic_target(batch.next_state, torch.cat(encoded, dim=-1))
     assert both.shape == (2, 8)
     expected = batch.rewards + 0.5 * (1 - batch.terminated) * torch.minimum(both[0], both[1])
-    torch.testing.assert_close(model._critic_target(batch), expected.detach())
+    torch.testing.assert_close(model._begin_update().critic_target(batch), expected.detach())
 
 
 def test_target_noise_is_clipped_and_moves_the_target() -> None:
     model = collected(HATD3, target_policy_noise=100.0, target_noise_clip=0.0)
     quiet = collected(HATD3, target_policy_noise=0.0)
     batch = model.sample_batch(8)
-    torch.testing.assert_close(model._critic_target(batch), quiet._critic_target(batch))
+    torch.testing.assert_close(model._begin_update().critic_target(batch), quiet._begin_update().critic_target(batch))
     loud = collected(HATD3, target_policy_noise=1.0, target_noise_clip=1.0)
-    assert not torch.allclose(loud._critic_target(batch), quiet._critic_target(batch))
+    assert not torch.allclose(loud._begin_update().critic_target(batch), quiet._begin_update().critic_target(batch))
 
 
 def test_actors_and_targets_wait_for_the_policy_delay() -> None:
@@ -99,7 +99,7 @@ def test_the_exact_gradient_raises_the_expected_value_of_a_categorical_agent() -
     model._prepare_training()
     model.policy.actor_optimizers[1].param_groups[0]["lr"] = 1e-2
     batch = model.sample_batch(64)
-    actions = torch.cat([model._current_action(i, batch) for i in range(3)], dim=-1)
+    actions = torch.cat([model._begin_update().action(i, batch) for i in range(3)], dim=-1)
     critic = model.policy.critic.turns(batch.state, actions)
 
     def expected() -> float:
@@ -109,7 +109,7 @@ def test_the_exact_gradient_raises_the_expected_value_of_a_categorical_agent() -
 
     before = expected()
     for _ in range(50):
-        model._improve(1, critic, batch)
+        model._begin_update().improve(1, critic, batch)
     assert expected() > before + 0.01
 
 
@@ -155,7 +155,7 @@ def test_another_methods_policy_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="policy must be a subclass of DeterministicPolicy"):
         HATD3(TeamPolicy, IdentityTeam())
     with pytest.raises(ConfigurationError, match="policy must be a known alias"):
-        HATD3("RnnPolicy", IdentityTeam())
+        HATD3("LstmPolicy", IdentityTeam())
 
 
 def test_hasac_without_stochasticity_is_a_configuration() -> None:

@@ -24,14 +24,15 @@ SMALL: dict[str, Any] = {
 def collected(kinds: tuple[str, ...] = ("box", "discrete", "multidiscrete"), **changes: Any) -> Any:
     """A model with 40 transitions that has not been updated yet."""
     model = FOP(IdentityTeam(kinds), **{**SMALL, **changes}).learn(40)
-    model._ent_coefs = model.temperature.current()
     return model
 
 
 def test_a_categorical_soft_value_is_the_log_sum_over_legal_actions() -> None:
     model = collected(("discrete",), ent_coef=0.5)
     batch = model.sample_batch(8)
-    taken, soft = model._own_values(0, model.policy.utilities[0], batch.observations[0], batch.masks, batch.actions)
+    taken, soft = model._begin_update().own_values(
+        0, model.policy.utilities[0], batch.observations[0], batch.masks, batch.actions
+    )
     table = model.policy.utilities[0](batch.observations[0])
     legal = torch.where(batch.masks.bool(), table / 0.5, -torch.inf)
     torch.testing.assert_close(soft, 0.5 * legal.logsumexp(-1))
@@ -48,7 +49,7 @@ def test_a_box_soft_value_is_exact_where_the_policy_is_its_boltzmann_policy() ->
 
     batch = model.sample_batch(8)
     utility.forward = boltzmann
-    _, soft = model._own_values(0, utility, batch.observations[0], None, batch.actions)
+    _, soft = model._begin_update().own_values(0, utility, batch.observations[0], None, batch.actions)
     torch.testing.assert_close(soft, torch.full((2, 8), 3.0), atol=1e-2, rtol=0)
 
 
@@ -57,7 +58,7 @@ def test_the_target_is_soft_and_uses_the_joint_temperature() -> None:
     for ent_coef in (1e-6, 1.0):
         model = collected(("discrete", "discrete"), ent_coef=ent_coef, gamma=0.5)
         batch = model.sample_batch(8)
-        batch_targets[ent_coef] = model._critic_target(batch)
+        batch_targets[ent_coef] = model._begin_update().critic_target(batch)
         assert batch_targets[ent_coef].shape == (8,)
     # Three legal choices of four: a fresh policy has about log 3 nats an agent, and the soft values count as much.
     assert bool((batch_targets[1.0] > batch_targets[1e-6]).all())
@@ -65,14 +66,13 @@ def test_the_target_is_soft_and_uses_the_joint_temperature() -> None:
 
 def test_the_weight_is_the_ratio_of_temperatures_times_what_is_learned() -> None:
     model = collected(ent_coef="auto")
-    assert model._ent_coefs.shape == (4,)
+    assert model._begin_update().ent_coefs.shape == (4,)
     batch = model.sample_batch(8)
     given = (batch.state, batch.observations, batch.masks, batch.active, batch.actions)
-    same = model._joint_values(*given)
+    same = model._begin_update().joint_values(*given)
     with torch.no_grad():
         model.temperature.log_values[:-1] -= 1.0
-    model._ent_coefs = model.temperature.current()
-    assert not torch.allclose(same, model._joint_values(*given))
+    assert not torch.allclose(same, model._begin_update().joint_values(*given))
 
 
 def test_temperatures_and_networks_all_learn() -> None:

@@ -12,6 +12,7 @@ import torch
 import masoft
 from masoft import HAML, HAPPO, HASAC, QMIX
 from masoft.errors import ConfigurationError
+from masoft.learners.soft import SoftUpdate
 from masoft.mirror import FixedOrder, Greedy, KLBall, NaturalGradient
 from masoft.testing.algorithm_checks import Kit
 from masoft.testing.games import IdentityTeam
@@ -89,16 +90,19 @@ def test_the_joint_temperature_follows_those_who_learn() -> None:
 
 @pytest.mark.parametrize("settings", [dict(order=Greedy()), dict(order=FixedOrder((2, 1, 0)))], ids=["greedy", "fixed"])
 @pytest.mark.parametrize("name", ["MEHAML", "HAML"])
-def test_the_order_goes_over_those_who_learn(name: str, settings: dict[str, Any]) -> None:
+def test_the_order_goes_over_those_who_learn(
+    name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = build(name, **settings)
     improved: list[int] = []
-    inner = model._improve
+    owner, piece = (SoftUpdate, "improve") if name == "MEHAML" else (type(model), "_improve")
+    inner = getattr(owner, piece)
 
-    def note(first: Any, *rest: Any) -> None:
+    def note(self: Any, first: Any, *rest: Any) -> None:
         improved.extend([first] if isinstance(first, int) else first.agents)
-        inner(first, *rest)
+        inner(self, first, *rest)
 
-    model._improve = note
+    monkeypatch.setattr(owner, piece, note)
     model.freeze("agent_1").learn(40)
     assert set(improved) == {0, 2}
     if "fixed" in str(settings).lower():
@@ -184,8 +188,7 @@ def test_a_joint_critic_sees_what_the_script_does() -> None:
     model = build("HASAC")
     model.freeze({"agent_1": first_choice}).learn(40)
     batch = model.sample_batch(16)
-    model._ent_coefs = model.temperature.current()
-    draw = model._draw_action(1, batch)
+    draw = model._begin_update().draw(1, batch)
     masks = batch.masks[:, model.team.mask_slices[1]]
     assert torch.equal(draw.encoded.argmax(-1), masks.float().argmax(-1))
     assert torch.equal(draw.log_prob, torch.zeros(16))

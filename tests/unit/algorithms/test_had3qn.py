@@ -37,7 +37,7 @@ def test_the_agents_choose_and_the_target_critic_judges() -> None:
         chosen.append(encode_action(agent.action, policy.mode()))
     judged = model.policy.critic_target(batch.next_state, torch.cat(chosen, dim=-1)).amin(dim=0)
     expected = batch.rewards + 0.5 * (1 - batch.terminated) * judged
-    torch.testing.assert_close(model._critic_target(batch), expected.detach())
+    torch.testing.assert_close(model._begin_update().critic_target(batch), expected.detach())
 
 
 def test_agents_learn_the_critics_values_of_all_their_legal_actions() -> None:
@@ -45,13 +45,13 @@ def test_agents_learn_the_critics_values_of_all_their_legal_actions() -> None:
     model._prepare_training()
     model.policy.actor_optimizers[0].param_groups[0]["lr"] = 1e-2
     batch = model.sample_batch(128)
-    actions = [model._greedy(i, batch.observations[i], batch.masks) for i in range(2)]
+    actions = [model._begin_update().greedy(i, batch.observations[i], batch.masks) for i in range(2)]
     critic = model.policy.critic.turns(batch.state, torch.cat(actions, dim=-1))
     taught = critic.value_of_each(model.team.encoded_slices[0], model._choices[0])
     own = model.policy.distribution(0, batch.observations[0], batch.masks)
     before = (own.values - taught).square()[own.legal].mean().item()
     for _ in range(150):
-        model._fit_values(0, critic, batch)
+        model._begin_update().improve(0, critic, batch)
     own = model.policy.distribution(0, batch.observations[0], batch.masks)
     assert (own.values - taught).square()[own.legal].mean().item() < 0.2 * before
 

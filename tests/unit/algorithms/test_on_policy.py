@@ -58,7 +58,7 @@ def test_a_shared_actor_steps_once_for_all_its_agents(policy: str, critic_input:
         ({"critic_batch_size": 99}, "critic_batch_size must be at most"),
         ({"policy": "RnnPolicy", "batch_size": 2}, "at least the policy's sequence_length = 4"),
         ({"policy": "RnnPolicy", "n_steps": 18}, "n_steps must be a multiple of the policy's sequence_length"),
-        ({"policy": "LstmPolicy"}, "'RnnPolicy'"),
+        ({"policy": "LstmPolicy"}, '"RnnPolicy"'),
         ({"critic_input": "everything"}, "'critic_input' parameter of HAPPO"),
     ],
 )

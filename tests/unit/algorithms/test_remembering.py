@@ -18,6 +18,7 @@ import masoft
 from masoft.errors import ConfigurationError
 from masoft.mirror import KLBall, KLDrift
 from masoft.mirror.schedule import Linear
+from masoft.networks import Critic
 from masoft.saving.checkpoint_callback import CheckpointCallback
 from masoft.testing.games import CueTeam, IdentityTeam
 
@@ -157,6 +158,24 @@ def test_mixed_spaces_masks_and_deaths_are_remembered_too() -> None:
     for name in ("HASAC", "HATD3", "MEHAML"):
         model = build(name, "RnnPolicy", {}, team).learn(40)
         assert all(torch.isfinite(weight).all() for weight in weights(model))
+
+
+class Linear(Critic):
+    """One layer over the state and the joint action."""
+
+    def __init__(self, team: Any) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(team.critic_state_size + team.encoded_size, 2)
+
+    def forward(self, state: torch.Tensor, joint_action: torch.Tensor) -> torch.Tensor:
+        return self.layer(torch.cat([state, joint_action], dim=-1)).T
+
+
+@pytest.mark.parametrize("name", ["HASAC", "HATD3"])
+def test_a_critic_of_ones_own_sees_states_as_ever(name: str) -> None:
+    kwargs = {**SHORT["policy_kwargs"], "critic": Linear}
+    model = build(name, "RnnPolicy", {"policy_kwargs": kwargs}).learn(40)
+    assert model._n_updates > 0 and isinstance(model.sample_batch(8).state, torch.Tensor)
 
 
 def test_another_memory_than_the_files_is_refused(tmp_path: Path) -> None:

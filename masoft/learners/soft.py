@@ -1,0 +1,205 @@
+"""The soft update: Algorithm 2 of the paper in pieces, with the operators of Algorithm 1 as parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from masoft.buffers.replay import TeamBatch
+from masoft.distributions import Categoricals, Distribution
+from masoft.functional.actions import encode_action
+from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.learners.critics import fit_critics
+from masoft.learners.metrics import Metrics
+from masoft.learners.mirror_step import Look, mirror_step
+from masoft.mirror.change import PolicyChange
+from masoft.mirror.discrete_gradient import DiscreteGradient
+from masoft.mirror.drift import Drift
+from masoft.mirror.improver import Improver
+from masoft.mirror.neighborhood import Neighborhood
+from masoft.mirror.q_target import QTarget
+from masoft.mirror.target_entropy import Entropies, TargetEntropies
+from masoft.networks.critic import Turns
+from masoft.policies.reference import OldPolicy, ReferencePolicies
+from masoft.policies.team_policy import TeamPolicy
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One agent's policy and action at a batch of states.
+
+    Args:
+        policy: its distribution.
+        encoded: (batch, encoded_size), the action as the critic sees it.
+        log_prob: (batch,), of the action; for categorical parts minus the exact entropy, which has the same mean.
+    """
+
+    policy: Distribution
+    encoded: Tensor
+    log_prob: Tensor
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A minibatch with the agents' fresh actions in the critic, which is open for their turns.
+
+    Args:
+        batch: the minibatch.
+        draws: one an agent.
+        critic: at the draws; knows the new actions of those who have had their turn.
+        entropies: of the draws, for the temperatures.
+    """
+
+    batch: TeamBatch
+    draws: tuple[Draw, ...]
+    critic: Turns
+    entropies: Entropies
+
+
+@dataclass(frozen=True)
+class SoftUpdate:
+    """What one update does, piece by piece; numbers are as they hold during this update.
+
+    Args:
+        policy: whose networks learn.
+        choices: every encoded action of agents that are enumerated, see `exact_choices`.
+        discrete_gradient: how categorical agents follow the critic that are not.
+        q_target: how several target critics become one.
+        targets: the entropies that temperatures hold.
+        reference: the old policies; None where neither drift nor neighborhood looks at them.
+        drift, neighborhood: with their schedules filled in.
+        improver: how the argmax of a mirror step is sought.
+        ent_coefs: (n_agents + 1,), the agents' temperatures and the joint one.
+        generator: source of all draws.
+        metrics: where figures go.
+    """
+
+    policy: TeamPolicy
+    choices: tuple[Tensor | None, ...]
+    discrete_gradient: DiscreteGradient
+    q_target: QTarget
+    targets: TargetEntropies
+    reference: ReferencePolicies | None
+    drift: Drift
+    neighborhood: Neighborhood
+    improver: Improver
+    ent_coefs: Tensor
+    generator: torch.Generator
+    metrics: Metrics
+
+    def fit_critics(self, batch: TeamBatch) -> None:
+        """One step of all critics towards the soft Bellman target."""
+        fit_critics(self.policy, batch, self.critic_target(batch), self.metrics)
+
+    @torch.no_grad()
+    def critic_target(self, batch: TeamBatch) -> Tensor:
+        """Eq. 5 and 6 at the state where the return bootstraps, (batch,)."""
+        encoded, bonus = [], torch.zeros_like(batch.rewards)
+        for i, agent in enumerate(self.policy.team.agents):
+            policy = self.policy.distribution(i, batch.next_observations[i], batch.next_masks)
+            if isinstance(policy, Categoricals):
+                action, entropy = encode_action(agent.action, policy.sample(self.generator)), policy.entropy()
+            else:
+                action, log_prob = policy.sample_with_log_prob(self.generator)
+                entropy = -log_prob
+            encoded.append(action)
+            bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
+        critic = self.policy.critic_target
+        next_values = critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1)))
+        next_q = self.q_target(next_values, self.generator)
+        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, self.ent_coefs[-1] * bonus)
+
+    def open(self, batch: TeamBatch) -> Opened:
+        """Draw the joint action and open the critic for turns."""
+        draws = tuple(self.draw(i, batch) for i in range(self.policy.team.n_agents))
+        critic = self.policy.critic.turns(batch.state, torch.cat([draw.encoded for draw in draws], dim=-1))
+        entropies = self.targets.of_rows([d.log_prob.detach() for d in draws], batch.masks, batch.active)
+        return Opened(batch, draws, critic, entropies)
+
+    def draw(self, i: int, batch: TeamBatch) -> Draw:
+        """Agent i's policy and a differentiable action at the batch's observations."""
+        policy = self.policy.distribution(i, batch.observations[i], batch.masks)
+        if not isinstance(policy, Categoricals):
+            return Draw(policy, *policy.sample_with_log_prob(self.generator))
+        if self.choices[i] is None:
+            return Draw(policy, *self.discrete_gradient.draw(policy, self.generator))
+        action = encode_action(self.policy.team.agents[i].action, policy.sample(self.generator))
+        return Draw(policy, action, -policy.entropy())
+
+    def improve(self, i: int, opened: Opened, updated: tuple[int, ...]) -> None:
+        """The mirror step of agent i (Definition 2): Eq. 10 plus the drift, within the neighborhood.
+
+        Args:
+            i: the agent whose turn it is.
+            opened: the minibatch.
+            updated: those who have had their turn, in order.
+        """
+        batch, old = opened.batch, self._old_policy(i, opened.batch)
+        # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
+        kept = [] if updated and self.policy.share_parameters else [opened.draws[i]]
+
+        def look() -> Look:
+            now = kept.pop() if kept else self.draw(i, batch)
+            objective, advantage = self.objective(i, now, opened)
+            return Look(objective, None if old is None else old.change_to(now.policy, advantage, updated))
+
+        def change() -> PolicyChange:
+            assert old is not None
+            return old.change_to(self.policy.distribution(i, batch.observations[i], batch.masks), None, updated)
+
+        name, optimizer = self.policy.team.names[i], self.policy.actor_optimizers[i]
+
+        def penalised(penalty: Tensor) -> None:
+            self.metrics.add(f"drift/{name}", penalty)
+
+        result = mirror_step(look, change, self.improver, optimizer, self.drift, self.neighborhood, penalised)
+        self.metrics.add("actor_loss", result.loss_before)
+        if old is not None:
+            with torch.no_grad():
+                moved = change()
+                self.metrics.add(f"kl/{name}", moved.mean(moved.kl_old_new()))
+            self.metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
+
+    def objective(self, i: int, now: Draw, opened: Opened) -> tuple[Tensor, Tensor | None]:
+        """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
+        where, choices, ent_coef = self.policy.team.encoded_slices[i], self.choices[i], self.ent_coefs[i]
+        critic, active = opened.critic, _of_agent(opened.batch.active, i)
+        if choices is None:
+            return sampled_actor_loss(critic.value(where, now.encoded), now.log_prob, ent_coef, active), None
+        assert isinstance(now.policy, Categoricals)
+        log_probs = now.policy.joint_log_probs()
+        q_values = critic.value_of_each(where, choices)
+        advantage = q_values - (log_probs.detach().exp() * q_values).sum(-1, keepdim=True)
+        return expected_actor_loss(q_values, log_probs, ent_coef, active), advantage
+
+    @torch.no_grad()
+    def redraw(self, i: int, opened: Opened) -> None:
+        """Let the agents after i meet an action of its new policy."""
+        policy = self.policy.distribution(i, opened.batch.observations[i], opened.batch.masks)
+        action = encode_action(self.policy.team.agents[i].action, policy.sample(self.generator))
+        opened.critic.replace(self.policy.team.encoded_slices[i], action)
+
+    def steepness(self, agents: Iterable[int], opened: Opened) -> list[float]:
+        """Squared length of the slope of each agent's objective, which greedy orders compare."""
+        slopes = []
+        for i in agents:
+            now = self.draw(i, opened.batch)
+            objective, _ = self.objective(i, now, opened)
+            first = next(iter(now.policy.parameters.values()))
+            gradient = torch.autograd.grad(objective, first)[0]
+            slopes.append(float(gradient.square().sum()))
+        return slopes
+
+    def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
+        """Agent i's reference at the batch's observations."""
+        if self.reference is None:
+            return None
+        mask, active = self.policy.own_mask(i, batch.masks), _of_agent(batch.active, i)
+        return self.reference.old_of(i, batch.observations[i], mask, active, self.generator)
+
+
+def _of_agent(active: Tensor | None, i: int) -> Tensor | None:
+    return None if active is None else active[:, i]
