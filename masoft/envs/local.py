@@ -17,7 +17,7 @@ from masoft.errors import MasoftError
 
 
 class LocalVecEnv(DummyVecEnv):
-    """stable-baselines3's `DummyVecEnv`, which copies observations array by array, and infos as deep as teams fill them.
+    """stable-baselines3's `DummyVecEnv`, which copies observations by array, and infos as deep as teams fill them.
 
     A team's infos are fresh at every step; copying every number in them takes longer than the team's own step.
     """
