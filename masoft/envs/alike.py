@@ -52,7 +52,8 @@ def first_difference(one: TeamSpec | None, other: TeamSpec | None) -> tuple[str,
     if one is other or one == other:
         return None
     if one is None or other is None:
-        return "The agents", *("no team" if team is None else team.names for team in (one, other))
+        mine, theirs = ("no team" if team is None else team.names for team in (one, other))
+        return "The agents", mine, theirs
     return next(part for part in _parts(one, other) if part[1] != part[2])
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
@@ -61,7 +60,7 @@ class LocalVecEnv(DummyVecEnv):
             self.buf_dones[index], self.buf_infos[index] = terminated or truncated, info
             self._save_obs(index, seen)
             infos.append(_copied(info))
-        return self._obs_from_buf(), np.copy(self.buf_rews), np.copy(self.buf_dones), infos
+        return self._obs_from_buf(), self.buf_rews.copy(), self.buf_dones.copy(), infos
 
     def _obs_from_buf(self) -> VecEnvObs:
         return {name: buffer.copy() for name, buffer in self.buf_obs.items()}

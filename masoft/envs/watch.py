@@ -26,7 +26,8 @@ class Watch:
         self._base = base
         teams = [env.unwrapped for env in getattr(base, "envs", ())]
         moves = [team._moves for team in teams if isinstance(team, TeamEnv)]
-        self._first, self._others = (moves[0], moves[1:]) if moves else (None, [])
+        self._first = moves[0] if moves else None
+        self._others = moves[1:]
         self._left: Any = None
         self._known: Any = None
         self._is_forgiven = False

@@ -82,6 +82,7 @@ class MonotonicMixer(Mixer):
         with torch.no_grad():
             for made in (self.first_weight, self.first_bias, self.second_weight, self.value):
                 last = made[-1] if isinstance(made, nn.Sequential) else made
+                assert isinstance(last, nn.Linear)
                 last.weight.mul_(hypernet_gain)
 
     def forward(self, utilities: Tensor, state: Tensor) -> Tensor:
