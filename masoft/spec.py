@@ -19,9 +19,12 @@ RESERVED_KEYS = (STATE, ACTION_MASK, ACTIVE)
 
 
 class Flags(spaces.MultiBinary):
-    """Masks and active flags: numbers 0 and 1 that no wrapper may scale or stack, as its name in messages says."""
+    """Masks and active flags: numbers 0 and 1 that no wrapper may scale or stack.
 
-    def __repr__(self) -> str:
+    ``str`` says so, since stable-baselines3's wrappers show it where they refuse the space; ``repr`` is MultiBinary's.
+    """
+
+    def __str__(self) -> str:
         return f"{super().__repr__()} (flags; make_vec(..., normalize=True, frame_stack=4) leaves them alone)"
 
 

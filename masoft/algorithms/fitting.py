@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gymnasium import spaces
-
+from masoft.envs.alike import first_difference
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import TeamSpec
 
@@ -31,12 +30,9 @@ def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
     Raises:
         ConfigurationError: names the first difference.
     """
-    if expected.names != found.names:
-        raise ConfigurationError(explain("The environment's agents", f"{expected.names}", found.names))
-    pairs: tuple[tuple[str, spaces.Space, spaces.Space], ...] = (  # type: ignore[type-arg]
-        ("observation space", expected.observation_space, found.observation_space),
-        ("action space", expected.action_space, found.action_space),
-    )
-    for what, mine, theirs in pairs:
-        if mine != theirs:
-            raise ConfigurationError(explain(f"The environment's {what}", f"{mine}", theirs))
+    known, seen = ((team.names, team.observation_space, team.action_space) for team in (expected, found))
+    difference = first_difference(expected, found) if known != seen else None
+    if difference is not None:
+        what, must, got = difference
+        cure = "Give an environment like the one that it was made for, or make a new model."
+        raise ConfigurationError(explain(f"{what} of the environment", f"as the model has it: {must!r}", got, cure))

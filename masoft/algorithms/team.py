@@ -199,10 +199,15 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Set the environment, as SB3's ``set_env``; it builds the networks of an estimator made without one."""
         known = self.team if hasattr(self, "policy") else None
-        vec_env = self._prepare_env(env, self.team_reward)
-        assert isinstance(vec_env, VecEnv)
-        if known is not None:
-            check_same_team(known, self.team)
+        try:
+            vec_env = self._prepare_env(env, self.team_reward)
+            assert isinstance(vec_env, VecEnv)
+            if known is not None:
+                check_same_team(known, self.team)
+        except MasoftError:
+            if known is not None:
+                self.team = known
+            raise
         if self.env is None:
             self.n_envs, self.env = vec_env.num_envs, vec_env
             if known is None:

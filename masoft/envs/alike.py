@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from masoft.envs.reach import simulator_of
@@ -38,31 +38,35 @@ def check_alike(teams: Sequence[TeamSpec | None]) -> None:
     Raises:
         ConfigurationError: names the copy and the first difference.
     """
-    first = teams[0]
     for rank, team in enumerate(teams):
-        if team is first or team == first:
-            continue
-        for what, mine, other in _parts(first, team):
-            if mine != other:
-                cure = "All copies of an environment have the same agents and spaces."
-                raise ConfigurationError(
-                    explain(f"{what} of environment {rank}", f"as in environment 0: {mine}", other, cure)
-                )
+        difference = first_difference(teams[0], team)
+        if difference is not None:
+            what, expected, found = difference
+            cure = "All copies of an environment have the same agents and spaces."
+            must = f"as in environment 0: {expected!r}"
+            raise ConfigurationError(explain(f"{what} of environment {rank}", must, found, cure))
 
 
-def _parts(one: TeamSpec | None, other: TeamSpec | None) -> list[tuple[str, Any, Any]]:
+def first_difference(one: TeamSpec | None, other: TeamSpec | None) -> tuple[str, Any, Any] | None:
+    """In what two teams differ: what it is, of the one, and of the other; None where they are equal."""
+    if one is other or one == other:
+        return None
     if one is None or other is None:
-        return [("The team", one, other)]
-    pairs: list[tuple[str, Any, Any]] = [("The agents", one.names, other.names)]
-    for mine, theirs in zip(one.agents, other.agents, strict=False):
-        pairs += [
-            (f"The observation space of agent {mine.name!r}", mine.observation_space, theirs.observation_space),
-            (f"The action space of agent {mine.name!r}", mine.action_space, theirs.action_space),
-        ]
-    return [
-        *pairs,
-        ("The length of the state", one.state_size, other.state_size),
-        ("has_masks", one.has_masks, other.has_masks),
-        ("has_deaths", one.has_deaths, other.has_deaths),
-        ("The team", one, other),
-    ]
+        mine, theirs = ("no team" if team is None else team.names for team in (one, other))
+        return "The agents", mine, theirs
+    return next(part for part in _parts(one, other) if part[1] != part[2])
+
+
+def _parts(one: TeamSpec, other: TeamSpec) -> Iterator[tuple[str, Any, Any]]:
+    """Everything that makes a team, the agents first."""
+    yield "The agents", one.names, other.names
+    for mine, theirs in zip(one.agents, other.agents, strict=True):
+        whose = f"of agent {mine.name!r}"
+        yield f"The observation space {whose}", mine.observation_space, theirs.observation_space
+        yield f"The action space {whose}", mine.action_space, theirs.action_space
+    yield "The length of the state", one.state_size, other.state_size
+    yield "has_masks", one.has_masks, other.has_masks
+    yield "has_deaths", one.has_deaths, other.has_deaths
+    yield "The critic's view of the state", one.state_view, other.state_view
+    for mine, theirs in zip(one.agents, other.agents, strict=True):
+        yield f"The view of the state of agent {mine.name!r}", mine.view, theirs.view

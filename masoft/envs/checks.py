@@ -45,7 +45,7 @@ def check_observations(env: TeamEnv, n_steps: int, seed: int) -> None:
                 _fail(f"The observation at step {step}", f"with an entry {key!r}", sorted(observation))
             if not _lies_in(space, observation[key], absent=_has_left(env.team, observation, key)):
                 cure = "Declare the bounds and the type that the simulator really has."
-                _fail(f"{key!r} at step {step}", f"inside {space}", observation[key].tolist(), cure)
+                _fail(f"{key!r} at step {step}", f"inside {space!r}", observation[key].tolist(), cure)
 
 
 def check_bounds(env: TeamEnv, n_steps: int, seed: int) -> None:
@@ -71,15 +71,27 @@ def check_views(env: TeamEnv, n_steps: int, seed: int) -> None:
 
 
 def check_seeding(env: TeamEnv, n_steps: int, seed: int) -> None:
-    """The same seed and the same actions give the same episode."""
-    runs = [list(transitions(env, min(n_steps, 50), seed)) for _ in range(2)]
-    for step, (first, second) in enumerate(zip(*runs, strict=True)):
-        same = all(np.array_equal(first[0][key], second[0][key]) for key in first[0])
-        if not same or first[1:] != second[1:]:
+    """The same seed and the same actions give the same episode, whatever was played before the reset."""
+    expected = list(_from_start(env, min(n_steps, 50), seed))
+    for other, n_before, n_compared in _BEFORE:
+        if n_before:
+            for _ in _from_start(env, min(n_steps, n_before), seed + other):
+                pass
+        again = _from_start(env, min(n_steps, n_compared), seed)
+        for step, (first, second) in enumerate(zip(expected, again, strict=False)):
             differ = [key for key in first[0] if not np.array_equal(first[0][key], second[0][key])]
-            cure = "Draw all randomness from a generator that reset(seed=...) seeds."
-            got = f"a difference in {differ or 'reward'}"
-            raise Remark(explain(f"Step {step} after reset(seed={seed})", "repeatable", got, cure))
+            if differ or first[1:] != second[1:]:
+                when = f"Step {step - 1} after" if step else "The observation of"
+                cure = "Draw all randomness from a generator that reset(seed=...) seeds, and forget the episode before."
+                got = f"a difference in {differ or 'reward'}"
+                raise Remark(explain(f"{when} reset(seed={seed})", "repeatable", got, cure))
+
+
+_BEFORE = ((0, 0, 50), (0, 1, 0), (0, 0, 5), (0, 5, 5), (1, 10, 5), (2, 25, 5))
+"""Plays before an episode is compared: seed above the first one, steps, steps compared.
+
+The third comes right after a start: what a start leaves is in the way of the same start.
+"""
 
 
 def check_endings(env: TeamEnv, n_steps: int, seed: int) -> None:
@@ -169,8 +181,16 @@ def legal_action(team: TeamSpec, observation: Joint, generator: np.random.Genera
 
 def transitions(env: TeamEnv, n_steps: int, seed: int) -> Iterator[tuple[Joint, float, bool, bool]]:
     """Legal random steps over as many episodes as fit."""
+    steps = _from_start(env, n_steps, seed)
+    next(steps)
+    yield from steps
+
+
+def _from_start(env: TeamEnv, n_steps: int, seed: int) -> Iterator[tuple[Joint, float, bool, bool]]:
+    """The observation at the start, then the steps."""
     generator = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
+    yield observation, 0.0, False, False
     for _ in range(n_steps):
         observation, reward, terminated, truncated, _ = env.step(legal_action(env.team, observation, generator))
         yield observation, reward, terminated, truncated

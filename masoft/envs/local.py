@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from masoft.envs.alike import check_alike, check_apart
 from masoft.envs.reach import get_inside, set_inside
@@ -17,7 +16,7 @@ from masoft.errors import MasoftError
 
 
 class LocalVecEnv(DummyVecEnv):
-    """stable-baselines3's `DummyVecEnv`, which copies a step's infos as deep as teams fill them, not to the bottom.
+    """stable-baselines3's `DummyVecEnv`, which copies observations by array, and infos as deep as teams fill them.
 
     A team's infos are fresh at every step; copying every number in them takes longer than the team's own step.
     """
@@ -61,7 +60,10 @@ class LocalVecEnv(DummyVecEnv):
             self.buf_dones[index], self.buf_infos[index] = terminated or truncated, info
             self._save_obs(index, seen)
             infos.append(_copied(info))
-        return self._obs_from_buf(), np.copy(self.buf_rews), np.copy(self.buf_dones), infos
+        return self._obs_from_buf(), self.buf_rews.copy(), self.buf_dones.copy(), infos
+
+    def _obs_from_buf(self) -> VecEnvObs:
+        return {name: buffer.copy() for name, buffer in self.buf_obs.items()}
 
 
 def _copied(info: dict[str, Any], depth: int = 3) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def seen_through(team: TeamSpec, layer: Any) -> TeamSpec:
         _refuse(name, "observation space", must, observations)
     for entry in {ACTION_MASK, ACTIVE} & set(observations):
         if observations[entry] != team.observation_space[entry]:
-            _refuse(name, f"entry {entry!r}", f"{team.observation_space[entry]}, as inside", observations[entry])
+            _refuse(name, f"entry {entry!r}", f"{team.observation_space[entry]!r}, as inside", observations[entry])
     keeps = isinstance(layer, KEEPS_OBSERVATIONS)
     actions = _actions(team, layer.action_space, name)
     agents = tuple(

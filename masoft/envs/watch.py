@@ -25,16 +25,18 @@ class Watch:
         base: Any = vec_env.unwrapped
         self._base = base
         teams = [env.unwrapped for env in getattr(base, "envs", ())]
-        self._moves = [team._moves for team in teams if isinstance(team, TeamEnv)]
+        moves = [team._moves for team in teams if isinstance(team, TeamEnv)]
+        self._first = moves[0] if moves else None
+        self._others = moves[1:]
         self._left: Any = None
         self._known: Any = None
         self._is_forgiven = False
 
     def _position(self) -> Any:
         """Equal at two times only if nothing has moved in between."""
-        if self._moves:
-            first = self._moves[0].count
-            return first if len(self._moves) == 1 else first + sum([moves.count for moves in self._moves[1:]])
+        if self._first is not None:
+            count = self._first.count
+            return count + sum([moves.count for moves in self._others]) if self._others else count
         base = self._base
         if isinstance(base, SubprocVecEnv):  # a new object at every step and reset
             return object() if base.waiting else base.reset_infos
@@ -65,8 +67,9 @@ class Watch:
     @property
     def is_behind(self) -> bool:
         """Whether the environments are not where the learner last saw them."""
-        known = self._known
-        return known is not None and not _same(self._position(), known)
+        known, position = self._known, self._position()
+        # Asked at every step of the learner: the usual answer is given without another call.
+        return position is not known and known is not None and not _same(position, known)
 
     @property
     def was_moved(self) -> bool:

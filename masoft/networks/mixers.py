@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from masoft.errors import ConfigurationError, explain
+from masoft.validation import Real
+
 
 class Mixer(nn.Module, ABC):
     """Abstract: the joint value of chosen utilities, monotonic in each of them.
@@ -49,18 +52,38 @@ class MonotonicMixer(Mixer):
         state_size: length of the state.
         mixing_width: units of the hidden mixing layer.
         hypernet_width: units of the hidden layer in the networks that make the weights; 0: these are linear.
+        hypernet_gain: factor on what the last layer of these networks makes of the state, when learning starts. Weights
+            and values start as large as the state is. Where returns are smaller than that, bootstrapping keeps the
+            start alive for long, and the largest of wrong values is chosen; 0.1 then lets them start near 0.
+
+    Raises:
+        ConfigurationError: the gain is no number >= 0.
 
     Reference:
         Rashid et al., QMIX: Monotonic Value Function Factorisation for Deep Multi-Agent Reinforcement Learning, 2018.
     """
 
-    def __init__(self, n_agents: int, state_size: int, mixing_width: int = 32, hypernet_width: int = 64) -> None:
+    def __init__(
+        self,
+        n_agents: int,
+        state_size: int,
+        mixing_width: int = 32,
+        hypernet_width: int = 64,
+        hypernet_gain: float = 1.0,
+    ) -> None:
+        if not Real(0).accepts(hypernet_gain):
+            raise ConfigurationError(explain("hypernet_gain", Real(0).describe(), hypernet_gain))
         super().__init__()
         self.n_agents, self.width = n_agents, mixing_width
         self.first_weight = _hypernet(state_size, n_agents * mixing_width, hypernet_width)
         self.first_bias = nn.Linear(state_size, mixing_width)
         self.second_weight = _hypernet(state_size, mixing_width, hypernet_width)
         self.value = _hypernet(state_size, 1, mixing_width)
+        with torch.no_grad():
+            for made in (self.first_weight, self.first_bias, self.second_weight, self.value):
+                last = made[-1] if isinstance(made, nn.Sequential) else made
+                assert isinstance(last, nn.Linear)
+                last.weight.mul_(hypernet_gain)
 
     def forward(self, utilities: Tensor, state: Tensor) -> Tensor:
         first = self.first_weight(state).abs().view(-1, self.n_agents, self.width)

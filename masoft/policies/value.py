@@ -34,7 +34,7 @@ class ValueTeamPolicy(JointPolicy):
         net_arch: widths of the hidden layers of the agents' networks.
         activation_fn: activation module class, or one of ``"relu" | "tanh" | "elu" | "silu"``.
         dueling: split each agent's values into a state value and advantages.
-        mixing_width, hypernet_width: see `MonotonicMixer`.
+        mixing_width, hypernet_width, hypernet_gain: see `MonotonicMixer`.
         share_parameters: let agents of equal spaces use one network; they then act alike where they see the same.
         torso, torso_kwargs, hidden_size: see `TeamPolicy`; whole episodes are replayed where agents remember.
         optimizer_class, optimizer_kwargs: as in SB3.
@@ -57,6 +57,7 @@ class ValueTeamPolicy(JointPolicy):
         dueling: bool = False,
         mixing_width: int = 32,
         hypernet_width: int = 64,
+        hypernet_gain: float = 1.0,
         share_parameters: bool = False,
         torso: TorsoChoice = None,
         torso_kwargs: Mapping[str, Any] | None = None,
@@ -73,7 +74,7 @@ class ValueTeamPolicy(JointPolicy):
             return ActionValueNet(agent, torsos.build(agent, plain), dueling)
 
         self.actors = nn.ModuleList(one_an_agent(team, share_parameters, network))
-        self.mixer = make_mixer(mixer, team, mixing_width, hypernet_width)
+        self.mixer = make_mixer(mixer, team, mixing_width, hypernet_width, hypernet_gain)
         self.actors_target = deepcopy(self.actors).requires_grad_(False)
         self.mixer_target = deepcopy(self.mixer).requires_grad_(False)
         make = optimizer_for(optimizer_class, optimizer_kwargs)
@@ -109,7 +110,7 @@ class ValueTeamPolicy(JointPolicy):
         return walked.rows(slice(None, -n)), walked.rows(slice(n, None)).detach()
 
 
-def make_mixer(kind: str, team: TeamSpec, mixing_width: int, hypernet_width: int) -> Mixer:
+def make_mixer(kind: str, team: TeamSpec, mixing_width: int, hypernet_width: int, hypernet_gain: float) -> Mixer:
     """The mixer of a name.
 
     Raises:
@@ -118,7 +119,7 @@ def make_mixer(kind: str, team: TeamSpec, mixing_width: int, hypernet_width: int
     if kind == "sum":
         return SumMixer()
     if kind == "monotonic":
-        return MonotonicMixer(team.n_agents, team.critic_state_size, mixing_width, hypernet_width)
+        return MonotonicMixer(team.n_agents, team.critic_state_size, mixing_width, hypernet_width, hypernet_gain)
     raise ConfigurationError(explain("mixer", "'sum' or 'monotonic'", kind))
 
 

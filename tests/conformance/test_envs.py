@@ -169,9 +169,65 @@ def test_a_broken_promise_is_named(broken, reason):
 def test_what_its_seed_does_not_repeat_trains_and_is_remarked_on():
     report = check_env(Unseeded)
     (remark,) = [finding for finding in report.findings if finding.mark != "✓"]
-    assert report.passed and remark.mark == "!" and "Step 0 after reset(seed=0) must be repeatable" in remark.reason
-    with pytest.raises(EnvironmentFault, match=r"Step 0 after reset\(seed=0\) must be repeatable"):
+    assert (
+        report.passed and remark.mark == "!" and "The observation of reset(seed=0) must be repeatable" in remark.reason
+    )
+    with pytest.raises(EnvironmentFault, match=r"The observation of reset\(seed=0\) must be repeatable"):
         check_env(Unseeded, strict=True)
+
+
+class Crowded(Sound):
+    """Places are drawn from the seed, but not where somebody stood when the last episode ended."""
+
+    n_places, lots = 10, np.random.default_rng(3)
+
+    def reset(self, seed=None, options=None):
+        if seed is not None:
+            self.lots = np.random.default_rng(seed)
+        free = [place for place in range(self.n_places) if place not in self.stood()]
+        self.places = self.lots.choice(free, 2, replace=False)
+        return super().reset(seed, options)
+
+    def stood(self):
+        return getattr(self, "places", ())
+
+    def observation(self, agent):
+        return super().observation(agent) / 2 + self.places[self.possible_agents.index(agent)] / 20
+
+
+class Forgetful(Crowded):
+    def stood(self):
+        return ()
+
+
+def test_a_start_that_depends_on_what_was_played_before_is_remarked_on():
+    report = check_env(Crowded)
+    (remark,) = [finding for finding in report.findings if finding.mark != "✓"]
+    assert (
+        report.passed and remark.mark == "!" and "The observation of reset(seed=0) must be repeatable" in remark.reason
+    )
+    with pytest.raises(EnvironmentFault, match=r"reset\(seed=0\) must be repeatable.*forget the episode before"):
+        check_env(Crowded, strict=True)
+    check_env(Forgetful, strict=True)
+
+
+class Lagging(Sound):
+    """The first step shows what was done in the last one of the episode before."""
+
+    done = 0
+
+    def step(self, actions):
+        self.shown, self.done = self.done, 3 * actions["a"] + actions["b"]
+        return super().step(actions)
+
+    def observation(self, agent):
+        return super().observation(agent) / 2 + (self.shown / 20 if self.elapsed else 0)
+
+
+def test_an_episode_that_goes_on_from_the_one_before_is_remarked_on():
+    report = check_env(Lagging)
+    (remark,) = [finding for finding in report.findings if finding.mark != "✓"]
+    assert remark.mark == "!" and "Step 0 after reset(seed=0) must be repeatable" in remark.reason
 
 
 def test_a_state_that_is_not_used_is_remarked_on():

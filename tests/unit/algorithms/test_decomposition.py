@@ -60,6 +60,31 @@ def test_targets_move_at_their_interval_and_are_copied_where_tau_is_1() -> None:
         assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
 
 
+class Walkers(IdentityTeam):
+    """A team in a state of large numbers that is never paid; its episodes are cut, never over."""
+
+    def __init__(self) -> None:
+        super().__init__(KINDS)
+        self.metadata["state_is_observations"] = False
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        seen, rewards, terminated, truncated, infos = super().step(actions)
+        return seen, dict.fromkeys(rewards, 0.0), terminated, truncated, infos
+
+    def state(self) -> np.ndarray:
+        return np.arange(8, dtype=np.float32)
+
+
+def test_a_small_gain_keeps_values_near_0_where_nothing_is_paid() -> None:
+    def size_of_values(**kwargs: Any) -> float:
+        model = QMIX(Walkers(), **{**SMALL, "policy_kwargs": {"net_arch": [16], **kwargs}}).learn(100)
+        with torch.no_grad():
+            return float(model._value_and_target(model.sample_batch(100), 100)[0].abs().max())
+
+    assert size_of_values() > 10
+    assert size_of_values(hypernet_gain=0.1) < 1
+
+
 def test_an_agent_that_has_left_counts_nothing() -> None:
     from masoft.algorithms.decomposition import _of_present
 

@@ -50,6 +50,21 @@ def test_pong_is_seen_in_four_small_grey_pictures():
     raw.close()
 
 
+@pytest.mark.parametrize(
+    ("game", "agent", "module"), [("cooperative_pong", "paddle_0", "pygame"), ("pistonball", "piston_0", "pymunk")]
+)
+def test_all_colours_of_a_picture_make_its_grey_one(game, agent, module):
+    pytest.importorskip(module)
+    env, raw = make(f"butterfly/{game}"), make(f"butterfly/{game}", picture=None)
+    seen, colours = env.reset(seed=0)[0][agent], raw.reset(seed=0)[0][agent]
+    assert seen.shape == (84, 84, 4) and colours.shape[-1] == 3
+    grey = colours.reshape(-1, 3) @ [0.299, 0.587, 0.114]
+    # Of the pistons, one colour alone would be 2.4 or more away.
+    assert seen[..., 3].mean() == pytest.approx(grey.mean(), abs=1.0) and not seen[..., :3].any()
+    env.close()
+    raw.close()
+
+
 def test_knights_are_seen_as_they_are():
     pytest.importorskip("pygame")
     env = make("butterfly/knights_archers_zombies")

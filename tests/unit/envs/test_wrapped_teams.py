@@ -24,6 +24,7 @@ from toy_teams import MaskedInInfo, Toy, ToyWithState
 
 from masoft import HAPPO, HASAC
 from masoft.envs import TeamEnv, as_vec_env, make, make_vec, team_of
+from masoft.envs.alike import check_alike
 from masoft.envs.local import LocalVecEnv
 from masoft.envs.subproc import TeamSubprocVecEnv
 from masoft.errors import ConfigurationError, SpaceError
@@ -93,6 +94,18 @@ def test_copies_that_differ_are_refused(other, message: str) -> None:
         make_vec(lambda: other() if next(numbers) else Toy(), 2)
     with pytest.raises(ConfigurationError, match=message):
         as_vec_env(DummyVecEnv([lambda: TeamEnv(Toy()), lambda: TeamEnv(other())]))
+
+
+def test_a_copy_that_sees_the_state_otherwise_or_is_no_team_is_refused() -> None:
+    class Viewed(ToyWithState):
+        observation_views = {"a": StateView((0, 1))}
+
+    view = r"The view of the state of agent 'a' of environment 1 must be as in environment 0: None. Got StateView\(ind"
+    with pytest.raises(ConfigurationError, match=view):
+        as_vec_env(DummyVecEnv([lambda: TeamEnv(ToyWithState()), lambda: TeamEnv(Viewed())]))
+    no_team = r"The agents of environment 1 must be as in environment 0: \('a', 'b'\). Got 'no team'"
+    with pytest.raises(ConfigurationError, match=no_team):
+        check_alike([TeamEnv(Toy()).team, None])
 
 
 def test_copies_that_differ_in_processes_are_refused_and_ended(tmp_path) -> None:
@@ -179,7 +192,10 @@ def rescale(env):
     ("wrap", "message"),
     [
         (FlattenObservation, "FlattenObservation around a team: the observation space must be a Dict with the entries"),
-        (stack, "FrameStackObservation around a team: the entry 'active' must be .*frame_stack=4"),
+        (
+            stack,
+            r"FrameStackObservation around a team: the entry 'active' must be MultiBinary\(2\), as inside. Got Box",
+        ),
         (number, "TransformObservation around a team: the observation space of agent 'a' must be a Box"),
         (rescale, "RescaleAction .* choices of agent 'a' must be whole numbers below"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from masoft.errors import ConfigurationError
 from masoft.networks.mixers import FactoredMixer, MonotonicMixer, SumMixer
 
 
@@ -28,6 +29,24 @@ def test_the_mixture_depends_on_the_state() -> None:
     mixer = MonotonicMixer(2, 3)
     utilities = torch.ones(1, 2)
     assert not torch.allclose(mixer(utilities, torch.zeros(1, 3)), mixer(utilities, torch.ones(1, 3)))
+
+
+@pytest.mark.parametrize("hypernet_width", [0, 16])
+def test_the_gain_scales_what_the_hypernetworks_make_of_the_state(hypernet_width: int) -> None:
+    def mixer(gain: float) -> MonotonicMixer:
+        torch.manual_seed(0)
+        return MonotonicMixer(2, 6, hypernet_width=hypernet_width, hypernet_gain=gain)
+
+    state = 8 * torch.rand(50, 6)
+    full, tenth, none = mixer(1.0), mixer(0.1), mixer(0.0)
+    for name in ("first_weight", "first_bias", "second_weight", "value"):
+        constant = getattr(none, name)(state)
+        assert torch.equal(constant, constant[:1].expand_as(constant))
+        whole, part = (getattr(one, name)(state) - constant for one in (full, tenth))
+        torch.testing.assert_close(part, 0.1 * whole)
+    for gain in (-1, "small"):
+        with pytest.raises(ConfigurationError, match="hypernet_gain must be a number in"):
+            mixer(gain)  # type: ignore[arg-type]
 
 
 def test_the_factored_weight_is_positive_and_starts_near_1() -> None:
