@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getat
         presets as presets,
     )
     from masoft import (
+        runs as runs,
+    )
+    from masoft import (
         spec as spec,
     )
     from masoft import (
@@ -126,6 +129,7 @@ _SUBMODULES = (
     "notation",
     "policies",
     "presets",
+    "runs",
     "spec",
     "studies",
     "tabular",

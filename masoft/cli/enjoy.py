@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from masoft.cli.options import trusted_option
 from masoft.cli.output import show_json
-from masoft.cli.own_code import ask_trust, trusted_option
-from masoft.cli.run_folder import SETTINGS, RunSettings
-from masoft.cli.trained import model_file
 from masoft.cli.values import Count
+from masoft.runs.own_code import ask_trust
+from masoft.runs.settings import SETTINGS, RunSettings
+from masoft.runs.trained import model_file
 
 
 @click.command(short_help="Watch a trained team.")

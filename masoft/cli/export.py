@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from masoft.cli.output import show_json
-from masoft.cli.run_folder import RunSettings
-from masoft.cli.trained import model_file
+from masoft.runs.settings import RunSettings
+from masoft.runs.trained import model_file
 
 
 @click.command(short_help="Write a trained team's actors as ONNX files.")
