@@ -19,6 +19,7 @@ COMMANDS = {
     "enjoy": "masoft.cli.enjoy",
     "study": "masoft.cli.study",
     "plot": "masoft.cli.plot",
+    "report": "masoft.cli.report",
     "export": "masoft.cli.export",
     "envs": "masoft.cli.envs",
     "presets": "masoft.cli.presets",

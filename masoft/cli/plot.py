@@ -14,8 +14,8 @@ from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, MasoftError, explain
 from masoft.runs.curves import draw_curve
 from masoft.runs.own_code import ask_trust
-from masoft.runs.settings import SETTINGS
-from masoft.runs.trained import STUDY_RUN, Team
+from masoft.runs.settings import SETTINGS, STUDY_RUN
+from masoft.runs.trained import Team
 
 INDEX = "study.json"
 OF_A_STUDY = ("curves", "scores", "profiles", "improvement", "policies")
@@ -147,7 +147,9 @@ class RunPictures:
 
     def _curve(self) -> Path:
         team = Team.of(self.folder, self.trusted)
-        picture = draw_curve(self.folder, f"{team.algorithm} on {team.env}")
+        picture = draw_curve(
+            self.folder, f"{team.algorithm} on {team.env}", path=self.folder / f"learning_curve.{self.ending}"
+        )
         if picture is None:
             raise ConfigurationError(explain("The run", "one in which an episode has ended", str(self.folder)))
         return picture

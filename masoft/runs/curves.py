@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from masoft.files import read_table, replace_file
+from masoft.errors import ConfigurationError
+from masoft.files import read_json, read_table
 from masoft.files.text import number
-from masoft.runs.settings import COLUMNS, LOG, PICTURE, TABLE
+from masoft.runs.settings import COLUMNS, LOG, OUTCOME, PICTURE, TABLE
+from masoft.runs.style import COLOURS, legend_below, new_figure, save_picture, tidy
 
 
 def read_curve(folder: Path) -> tuple[list[int], list[float]]:
@@ -20,35 +23,47 @@ def read_curve(folder: Path) -> tuple[list[int], list[float]]:
     return steps, returns
 
 
-def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = None) -> Path | None:
-    """Draw ``learning_curve.png``; None where no episode has ended yet.
+def draw_curve(
+    folder: Path, title: str, reference: tuple[str, float] | None = None, path: Path | None = None
+) -> Path | None:
+    """Draw the return in training and in evaluations; None where no episode has ended yet.
 
     Args:
         folder: the run.
         title: above the picture.
-        reference: name and height of a dashed line to compare with.
+        reference: name and height of a dashed line to compare with; None: the random actions that the run ended with.
+        path: picture to write, its ending decides the format; None: ``learning_curve.png``.
     """
     steps, returns = read_curve(folder)
     if not steps:
         return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(steps, returns, color="#0072B2", linewidth=1.8, label="in training")
+    path = path or folder / PICTURE
+    random = read_outcome(folder).get("random_return")
+    if reference is None and isinstance(random, int | float):
+        reference = ("random actions", random)
+    figure = new_figure(6.4, 4.0)
+    panel = figure.subplots()
+    panel.plot(steps, returns, color=COLOURS[0], linewidth=1.8, label="in training")
     evaluations = read_evaluations(folder)
     if evaluations:
         at, means, _ = zip(*evaluations, strict=True)
-        axes.plot(at, means, color="#009E73", marker="o", linewidth=1.8, label="evaluated")
+        panel.plot(at, means, color=COLOURS[2], marker="o", linewidth=1.8, label="evaluated")
     if reference is not None:
-        axes.axhline(reference[1], color="#D55E00", linestyle="--", label=reference[0])
+        panel.axhline(reference[1], color=COLOURS[1], linestyle="--", label=reference[0])
+    panel.set(title=title, xlabel="environment steps", ylabel="mean return of episodes")
+    tidy(panel)
     if evaluations or reference is not None:
-        axes.legend(frameon=False)
-    axes.set(title=title, xlabel="environment steps", ylabel="mean return of episodes")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    replace_file(folder / PICTURE, lambda file: figure.savefig(file, dpi=150, format="png"))
-    return folder / PICTURE
+        legend_below(figure, panel)
+    save_picture(figure, path)
+    return path
+
+
+def read_outcome(folder: Path) -> dict[str, Any]:
+    """What a run wrote when it ended; empty where it has not, or where that is damaged."""
+    try:
+        return read_json(folder / OUTCOME)
+    except (ConfigurationError, OSError):
+        return {}
 
 
 def read_evaluations(folder: Path) -> list[tuple[int, float, float]]:

@@ -12,8 +12,10 @@ from masoft.errors import ConfigurationError, explain
 from masoft.files import read_json
 from masoft.files.text import check_record, write_json
 
-SETTINGS = "run.json"
+SETTINGS, STUDY_RUN = "run.json", "settings.json"
+"""Settings of a run of `masoft train`, and of one in a study."""
 MODEL = "model.zip"
+OUTCOME = "outcome.json"
 BEST, TABLE = "best.zip", "evaluations.csv"
 COLUMNS = ("timesteps", "mean_return", "std_return")
 LOG = "progress.csv"
@@ -95,19 +97,20 @@ class RunSettings:
 
     @classmethod
     def load(cls, folder: Path) -> RunSettings:
-        """Read ``run.json``.
+        """Read ``run.json``, or ``settings.json`` in the folder of a study's run.
 
         Raises:
             ConfigurationError: the folder is no run, or the file is damaged.
         """
+        path = folder / (SETTINGS if (folder / SETTINGS).exists() else STUDY_RUN)
         try:
-            values = read_json(folder / SETTINGS)
+            values = read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             cure = "Give the folder that `masoft train ... --out FOLDER` wrote."
             raise ConfigurationError(
                 explain("The run folder", f"one with {SETTINGS} in it", str(folder), cure)
             ) from None
-        check_record(cls, values, folder / SETTINGS)
+        check_record(cls, values, path)
         return cls(**values)
 
 

@@ -8,12 +8,8 @@ from typing import Any
 
 import masoft
 from masoft.errors import ConfigurationError, explain
-from masoft.files import read_json
 from masoft.runs.own_code import ask_trust
-from masoft.runs.settings import BEST, MODEL, SETTINGS, RunSettings
-
-STUDY_RUN = "settings.json"
-"""Settings of a run of a study."""
+from masoft.runs.settings import BEST, MODEL, RunSettings
 
 
 def model_file(folder: Path, *, best: bool = False) -> Path:
@@ -58,18 +54,9 @@ class Team:
         Raises:
             ConfigurationError: they are damaged, or name no algorithm of masoft's.
         """
-        if (folder / SETTINGS).exists():
-            settings = RunSettings.load(folder)
-            found = cls(folder, settings.algorithm, settings.env, settings.env_kwargs, trusted)
-        else:
-            try:
-                values = read_json(folder / STUDY_RUN)
-                found = cls(folder, values["algorithm"], values["env"], values["env_kwargs"], trusted)
-            except (KeyError, OSError) as error:
-                raise ConfigurationError(f"{folder / STUDY_RUN} is damaged: {error}") from error
-        if found.algorithm not in masoft.ALGORITHMS:
-            raise ConfigurationError(explain("The run's algorithm", "one of masoft's", found.algorithm))
-        return found
+        settings = RunSettings.load(folder)
+        settings.algorithm_class()
+        return cls(folder, settings.algorithm, settings.env, settings.env_kwargs, trusted)
 
     def load(self) -> Any:
         """The trained model."""

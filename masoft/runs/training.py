@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from masoft.callbacks import CheckpointCallback
-from masoft.runs.curves import draw_curve
+from masoft.runs.curves import draw_curve, read_outcome
 from masoft.runs.driver import environments, learn, new_model
 from masoft.runs.evaluations import Evaluations
 from masoft.runs.logs import make_logger
 from masoft.runs.outcome import Outcome
 from masoft.runs.playing import play_random, summary
 from masoft.runs.progress import progress
-from masoft.runs.settings import BEST, MODEL, TABLE, RunSettings
+from masoft.runs.settings import BEST, MODEL, OUTCOME, TABLE, RunSettings
 from masoft.runs.stopping import run_folder, termination_as_interrupt
 from masoft.saving.checkpoint_folder import CheckpointFolder
 
@@ -47,7 +48,7 @@ def start(settings: RunSettings, folder: Path, show: Show) -> Outcome:
         model = new_model(settings, env, verbose=0 if show.is_silent else 1)
         settings.save(folder)
         CheckpointFolder(folder).clear()
-        for name in (BEST, TABLE):
+        for name in (BEST, TABLE, OUTCOME):
             (folder / name).unlink(missing_ok=True)
         return _finish(model, arena, settings, folder, show)
 
@@ -79,6 +80,8 @@ def _environments(settings: RunSettings) -> Iterator[tuple[Any, Any]]:
 
 def _finish(model: Any, arena: Any, settings: RunSettings, folder: Path, show: Show) -> Outcome:
     """Learn, then save, evaluate and draw; a run that a signal has stopped is saved only."""
+    earlier = float(read_outcome(folder).get("seconds", 0.0))  # of a run that goes on
+    began = time.monotonic()
     saver = CheckpointCallback(folder, settings.checkpoint_every or settings.total_timesteps)
     steps, watch = max(settings.total_timesteps - model.num_timesteps, 0), evaluations(settings, folder, arena)
     if steps:
@@ -90,16 +93,17 @@ def _finish(model: Any, arena: Any, settings: RunSettings, folder: Path, show: S
     with run_folder(folder) as lock:
         lock.check()
         model.save(folder / MODEL)
+    seconds = earlier + time.monotonic() - began
     stopped_by = None if saver.stopped_by is None else saver.stopped_by.name
     episodes = 0 if stopped_by else show.episodes
     score = model.score(n_eval_episodes=episodes) if episodes else None
     random = summary(play_random(model.env, episodes, settings.seed or 0))["mean_return"] if episodes else None
-    reference = None if random is None else ("random actions", random)
-    return Outcome(
-        folder, settings, model.num_timesteps, score, random, episodes,
-        draw_curve(folder, f"{settings.algorithm} on {settings.env}", reference), stopped_by,
-        is_good_enough=watch is not None and watch.has_stopped,
+    outcome = Outcome(
+        folder, settings, model.num_timesteps, score, random, episodes, None, stopped_by,
+        is_good_enough=watch is not None and watch.has_stopped, seconds=seconds,
     )  # fmt: skip
+    outcome.save()
+    return replace(outcome, picture=draw_curve(folder, f"{settings.algorithm} on {settings.env}"))
 
 
 def evaluations(settings: RunSettings, folder: Path, arena: Any) -> Evaluations | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masoft.studies.episodes import record_episode
+    from masoft.studies.html_report import write_html_report
     from masoft.studies.mixed_teams import CrossPlay, cross_play, draw_cross_play
     from masoft.studies.plots import draw_curves, draw_improvement, draw_profiles, draw_scores
     from masoft.studies.report import write_report
@@ -47,6 +48,7 @@ _HOME = {
     "sample_efficiency": "results",
     "search": "tuning",
     "time_to_threshold": "results",
+    "write_html_report": "html_report",
     "write_report": "report",
     "write_results": "results",
 }
@@ -80,6 +82,7 @@ __all__ = [
     "sample_efficiency",
     "search",
     "time_to_threshold",
+    "write_html_report",
     "write_report",
     "write_results",
 ]

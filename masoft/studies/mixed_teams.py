@@ -14,9 +14,9 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import masoft
 from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.runs.style import heat_map, new_figure
 from masoft.spec import TeamSpec
 from masoft.studies.statistics import Estimate, bootstrap
-from masoft.studies.style import heat_map, new_figure
 
 
 class MixedTeam:

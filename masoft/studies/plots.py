@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from masoft.errors import ConfigurationError, explain
+from masoft.runs.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, save_picture, tidy
 from masoft.studies.results import final_scores
 from masoft.studies.statistics import iqm, performance_profile, probability_of_improvement
-from masoft.studies.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, save_picture, tidy
 
 if TYPE_CHECKING:
     import pandas

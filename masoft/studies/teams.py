@@ -18,9 +18,9 @@ from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
+from masoft.runs.style import COLOURS, heat_map, new_figure, save_picture, tidy
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap
-from masoft.studies.style import COLOURS, heat_map, new_figure, save_picture, tidy
 
 PANELS_A_ROW = 4
 

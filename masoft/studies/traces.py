@@ -7,7 +7,7 @@ from pathlib import Path
 from masoft.errors import ConfigurationError, explain
 from masoft.files.text import number, read_table
 from masoft.runs.settings import LOG
-from masoft.studies.style import COLOURS, DASHES, new_figure, save_picture, tidy
+from masoft.runs.style import COLOURS, DASHES, new_figure, save_picture, tidy
 
 STEPS = "time/total_timesteps"
 # Column of the log (or its part before the agent's name) -> label of its panel.

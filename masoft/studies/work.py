@@ -30,6 +30,7 @@ from masoft.files.text import write_json, write_text
 from masoft.runs.driver import environments, learn, new_model, parameters_of
 from masoft.runs.evaluations import Evaluations
 from masoft.runs.logs import make_logger
+from masoft.runs.machine import machine
 from masoft.runs.settings import RunSettings
 from masoft.saving.checkpoint_folder import FOLDER, CheckpointFolder
 from masoft.studies.folder import CURVE, DONE, FAILED, MODEL, SETTINGS, WORK, curve_digest, is_finished
@@ -130,7 +131,7 @@ def _attempt(run: Run, order: Order, lock: FolderLock) -> Outcome:
         if not train(run, part, order):
             _note_seconds(part, earlier + time.monotonic() - began)
             return Outcome("stopped")
-        values = {"seconds": earlier + time.monotonic() - began, "masoft": masoft.__version__}
+        values = {"seconds": earlier + time.monotonic() - began, "masoft": masoft.__version__, **machine()}
         write_json(part / DONE, {**values, "curve": curve_digest(part)})
     except FolderBusyError:
         raise

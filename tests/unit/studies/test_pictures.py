@@ -16,6 +16,7 @@ from PIL import Image
 
 import masoft
 from masoft.errors import ConfigurationError, MissingDependencyError
+from masoft.runs.style import COLOURS, DASHES, heat_map, new_figure
 from masoft.studies import (
     contributions,
     draw_contributions,
@@ -23,7 +24,6 @@ from masoft.studies import (
     draw_traces,
     record_episode,
 )
-from masoft.studies.style import COLOURS, DASHES, heat_map, new_figure
 from masoft.studies.teams import choice_probabilities
 from masoft.studies.traces import read_traces
 from masoft.testing.games import IdentityTeam
