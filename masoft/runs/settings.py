@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,12 @@ class RunSettings:
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""
-        write_json(folder / SETTINGS, asdict(self))
+        write_json(folder / SETTINGS, self.plain())
+
+    def plain(self) -> dict[str, Any]:
+        """By field, as ``run.json`` has them: a part of an algorithm is its repr, which rebuilds it."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return dict(json.loads(json.dumps(values, default=repr)))
 
     @classmethod
     def load(cls, folder: Path) -> RunSettings:

@@ -67,15 +67,13 @@ def can_resume(folder: Path, settings: RunSettings) -> bool:
 
     if not (folder / SETTINGS).exists() or not CheckpointFolder(folder).checkpoints():
         return False
-    there, asked = _plain(RunSettings.load(folder)), _plain(settings)
-    for name, value in asked.items():
-        if there[name] != value:
+    there, asked = RunSettings.load(folder).plain(), settings.plain()
+    before = json.loads(
+        json.dumps(asdict(settings), default=repr)
+    )  # files of 0.1 have the fields of parts, not their class
+    for name in sorted(asked.keys() - set(OF_THE_PROGRAM)):
+        if there[name] not in (asked[name], before[name]):
             cure = f"Its run has another {name}: give the same flags, or another --out."
-            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(value), there[name], cure))
+            got = there[name]
+            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(asked[name]), got, cure))
     return True
-
-
-def _plain(settings: RunSettings) -> dict[str, Any]:
-    """Settings as they look in ``run.json``."""
-    values = json.loads(json.dumps(asdict(settings), default=repr))
-    return {name: value for name, value in values.items() if name not in OF_THE_PROGRAM}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 import masoft
 from masoft.cli.train import algorithm_command, settings_of
 from masoft.cli.values import parse_value
-from masoft.mirror import KLDrift
+from masoft.mirror import KLDrift, Linear
 from masoft.runs.command import command_of, written
+from masoft.runs.driver import parameters_of
 from masoft.runs.settings import RunSettings
 
 
@@ -37,3 +39,11 @@ def test_it_gives_the_settings_back(settings: RunSettings) -> None:
 @pytest.mark.parametrize("value", [True, None, 1, 0.5, 1e-9, "auto", "12", "true", "[1", "a b", "", [1, 2], {"a": [1]}])
 def test_values_are_written_as_they_are_read(value: Any) -> None:
     assert parse_value(written(value)) == value
+
+
+def test_parts_survive_the_file(tmp_path: Path) -> None:
+    settings = RunSettings(
+        "MEHAML", "matrix/maxent", {}, 1, 0, 20, {"drift": 2 * KLDrift(0.5), "n_steps": Linear(3, 1)}
+    )
+    settings.save(tmp_path)
+    assert parameters_of(RunSettings.load(tmp_path)) == settings.parameters

@@ -91,7 +91,7 @@ def test_a_run(folder: Path) -> None:
     path = Path(json.loads(done.output)["report"])
     page = check(path)
     assert path == folder / "report.html" and len(page.pictures) == 2 and path.stat().st_size < 500_000
-    for word in ("MEHAML on matrix/maxent", "KLDrift(0.5)", "return of random actions", "temperature", "torch"):
+    for word in ("MEHAML on matrix/maxent", "KLDrift(weight=0.5", "return of random actions", "temperature", "torch"):
         assert word in page.text, word
     assert "masoft train mehaml matrix/maxent --total-timesteps 60 --seed 1" in page.text
     assert "prefers-color-scheme: dark" in path.read_text()
