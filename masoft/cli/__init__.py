@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "masoft.cli.evaluate",
     "enjoy": "masoft.cli.enjoy",
     "study": "masoft.cli.study",
+    "tune": "masoft.cli.tune",
     "plot": "masoft.cli.plot",
     "report": "masoft.cli.report",
     "export": "masoft.cli.export",

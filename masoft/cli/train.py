@@ -112,8 +112,9 @@ def algorithm_command(name: str) -> click.Command:
         click.Option(["--overwrite"], is_flag=True, help="Write over the run that --out holds."),
         requeue_option(),
         click.Option(
-            ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT]",
-            help="Start from the published settings of this environment; flags given beside it win.",
+            ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT|FILE]",
+            help="Start from the published settings of this environment, or from a file of `masoft tune`; flags given "
+            "beside it win.",
         ),
         click.Option(["--n-envs"], type=Count(1), default=None, help="Copies of the environment.  [default: 1]"),
         click.Option(
@@ -220,14 +221,19 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
     Raises:
         ConfigurationError: the preset is unknown, or evaluations are asked for without episodes.
     """
-    from masoft.presets import preset
+    from masoft.presets import preset, read_preset
 
     parameters, env_kwargs = given(flags, cls), parse_pairs(flags["env_kwargs"])
     environment, n_envs, steps = flags["environment"], flags["n_envs"], flags["total_timesteps"]
     preset_name = None
     if flags["preset"]:
-        found = preset(name, environment, variant=flags["preset"])
-        preset_name, environment = found.full_name, found.env
+        is_file = flags["preset"].endswith(".toml")
+        found = (
+            read_preset(flags["preset"], name, environment)
+            if is_file
+            else preset(name, environment, variant=flags["preset"])
+        )
+        preset_name, environment = flags["preset"] if is_file else found.full_name, found.env
         parameters = {**found.parameters, **parameters}
         env_kwargs = {**found.env_kwargs, **env_kwargs}
         n_envs, steps = n_envs or found.n_envs, steps or found.total_timesteps

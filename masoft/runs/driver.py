@@ -75,7 +75,12 @@ def learn(
         callbacks: in their order, the evaluations first, so that a row of the log has what they found; None is nothing.
     """
     first, *others = callbacks
-    watch = [each for each in (first, EvenLogging(settings.log_every), *others) if each is not None]
+    loop(model, steps, logger, [first, EvenLogging(settings.log_every), *others])
+
+
+def loop(model: Any, steps: int, logger: Logger, callbacks: Sequence[BaseCallback | None]) -> None:
+    """stable-baselines3's own loop with a logger that is closed at the end; see `learn`."""
+    watch = [each for each in callbacks if each is not None]
     model.set_logger(logger)
     try:
         model.learn(steps, callback=watch, log_interval=None, reset_num_timesteps=False)

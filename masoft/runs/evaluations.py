@@ -51,7 +51,7 @@ class Evaluations(BaseCallback):
 
     Args:
         env: a VecEnv of teams of its own.
-        table: CSV file, written wholly or not at all.
+        table: CSV file, written wholly or not at all; None: there is none.
         every: environment steps between two evaluations, >= 1.
         episodes: of each, >= 1.
         seed: of the environment before each evaluation, so that the same episodes are played as far as a seed decides
@@ -60,19 +60,22 @@ class Evaluations(BaseCallback):
         stop_at: mean return at which learning ends; None: it does not.
         at_start, at_end: whether an evaluation is made after the first step and after the last one in any case.
         columns: of the table.
+        is_enough: hears of each evaluation and says whether learning ends there.
 
     Attributes:
         latest: the last mean return, or None.
-        has_stopped: whether ``stop_at`` was reached.
+        has_stopped: whether an evaluation has ended learning.
     """
 
     def __init__(
-        self, env: Any, table: Path, every: int, episodes: int, *, seed: int | None = None, best: Path | None = None,
-        stop_at: float | None = None, at_start: bool = False, at_end: bool = False, columns: Columns = PLAIN,
+        self, env: Any, table: Path | None, every: int, episodes: int, *, seed: int | None = None,
+        best: Path | None = None, stop_at: float | None = None, at_start: bool = False, at_end: bool = False,
+        columns: Columns = PLAIN,
+        is_enough: Callable[[Evaluation], bool] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._env, self._table, self._every, self._episodes = env, table, every, episodes
-        self._seed, self._best_file, self._stop_at = seed, best, stop_at
+        self._seed, self._best_file, self._stop_at, self._is_enough = seed, best, stop_at, is_enough
         self._at_start, self._at_end, self._columns = at_start, at_end, columns
         self._rows: list[list[Any]] = []
         self.latest: float | None = None
@@ -80,7 +83,7 @@ class Evaluations(BaseCallback):
 
     def _on_training_start(self) -> None:
         step = self.model.num_timesteps
-        known = read_table(self._table)[1] if step and self._table.is_file() else []
+        known = read_table(self._table)[1] if step and self._table and self._table.is_file() else []
         values = [[number(row.get(name)) for name in self._columns] for row in known]
         self._rows = [[int(row[0]), *row[1:]] for row in values if None not in row and row[0] <= step]  # type: ignore
         means = [dict(zip(self._columns, row, strict=True)).get("mean_return", -np.inf) for row in self._rows]
@@ -132,9 +135,12 @@ class Evaluations(BaseCallback):
         if self._best_file is not None and found.mean_return > self._best:
             self._best = found.mean_return
             self.model.save(self._best_file)
-        self.has_stopped = self._stop_at is not None and found.mean_return >= self._stop_at
+        is_good = self._stop_at is not None and found.mean_return >= self._stop_at
+        self.has_stopped = is_good or (self._is_enough is not None and self._is_enough(found))
 
     def _write(self) -> None:
+        if self._table is None:
+            return
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([list(self._columns), *self._rows])
         write_text(self._table, text.getvalue())
