@@ -15,6 +15,7 @@ from masoft.cli.outcome import report, report_as_json
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files import folder_name
+from masoft.presets import Preset, preset, read_preset
 from masoft.runs.first_look import COPIES, describe, look_of, quick_parameters
 from masoft.runs.own_code import ask_trust, find_here
 from masoft.runs.settings import SETTINGS, RunSettings, new_folder
@@ -113,8 +114,7 @@ def algorithm_command(name: str) -> click.Command:
         requeue_option(),
         click.Option(
             ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT|FILE]",
-            help="Start from the published settings of this environment, or from a file of `masoft tune`; flags given "
-            "beside it win.",
+            help="Start from published settings, or from a file of `masoft tune`; flags given beside it win.",
         ),
         click.Option(["--n-envs"], type=Count(1), default=None, help="Copies of the environment.  [default: 1]"),
         click.Option(
@@ -221,19 +221,12 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
     Raises:
         ConfigurationError: the preset is unknown, or evaluations are asked for without episodes.
     """
-    from masoft.presets import preset, read_preset
-
     parameters, env_kwargs = given(flags, cls), parse_pairs(flags["env_kwargs"])
     environment, n_envs, steps = flags["environment"], flags["n_envs"], flags["total_timesteps"]
     preset_name = None
     if flags["preset"]:
-        is_file = flags["preset"].endswith(".toml")
-        found = (
-            read_preset(flags["preset"], name, environment)
-            if is_file
-            else preset(name, environment, variant=flags["preset"])
-        )
-        preset_name, environment = flags["preset"] if is_file else found.full_name, found.env
+        preset_name, found = preset_of(name, environment, flags["preset"])
+        environment = found.env
         parameters = {**found.parameters, **parameters}
         env_kwargs = {**found.env_kwargs, **env_kwargs}
         n_envs, steps = n_envs or found.n_envs, steps or found.total_timesteps
@@ -256,6 +249,14 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
         checkpoint_every=max(steps // CHECKPOINTS, LEAST_CHECKPOINT_STEPS) if every is None else every,
         eval_every=eval_every, eval_episodes=eval_episodes, stop_at=flags["stop_at"],
     )  # fmt: skip
+
+
+def preset_of(algorithm: str, environment: str, asked: str) -> tuple[str, Preset]:
+    """What ``--preset`` means, and its name: a file, or a variant of the published settings."""
+    if asked.endswith(".toml"):
+        return asked, read_preset(asked, algorithm, environment)
+    found = preset(algorithm, environment, variant=asked)
+    return found.full_name, found
 
 
 def default_folder(settings: RunSettings) -> str:
