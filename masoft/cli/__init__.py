@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "masoft.cli.train",
     "evaluate": "masoft.cli.evaluate",
     "enjoy": "masoft.cli.enjoy",
+    "zoo": "masoft.cli.zoo",
     "study": "masoft.cli.study",
     "tune": "masoft.cli.tune",
     "plot": "masoft.cli.plot",

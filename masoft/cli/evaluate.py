@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import masoft
-from masoft.cli.options import trusted_option
+from masoft.cli.options import RunFolder, trusted_option
 from masoft.cli.output import show_json
 from masoft.cli.values import Count
 from masoft.runs.own_code import ask_trust
@@ -16,7 +16,7 @@ from masoft.runs.trained import model_file
 
 
 @click.command(short_help="Play a trained team.")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RunFolder())
 @click.option("--episodes", type=Count(1), default=20, show_default=True, help="Episodes to play.")
 @click.option("--seed", type=Count(), default=1_000_000, show_default=True, help="Of the evaluation environment.")
 @click.option("--stochastic", is_flag=True, help="Draw actions instead of taking each policy's mode.")
@@ -27,7 +27,7 @@ from masoft.runs.trained import model_file
 def command(
     folder: Path, episodes: int, seed: int, stochastic: bool, random: bool, best: bool, trusted: bool, as_json: bool
 ) -> None:
-    """Play the team of a run folder and print its return."""
+    """Play the team of a run folder, or one of `masoft zoo` (zoo:NAME), and print its return."""
     import torch
 
     from masoft.runs.playing import play, play_random, summary

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+
+from masoft.runs.zoo import PREFIX, team_folder
+
+
+class RunFolder(click.Path):
+    """The folder of a run, or a team of the zoo by its name, ``zoo:mpe/simple_spread_v3``."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.startswith(PREFIX):
+            return team_folder(value)
+        return super().convert(value, param, ctx)
+
 
 trusted_option = click.option(
     "--trusted", is_flag=True, help="Import the environment of somebody's own, module:Class, that the files name."
