@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getat
     from masoft.algorithms.hatd3 import HADDPG, HATD3, MADDPG, MATD3
     from masoft.algorithms.mappo import IPPO, MAPPO, CoPPO
     from masoft.envs import make, make_vec
+    from masoft.studies.comparison import compare
 
 __version__ = "0.1.0"
 
@@ -110,6 +111,7 @@ ALGORITHMS = {
 _HOME = {
     **ALGORITHMS,
     "clone": "masoft.algorithms.estimator",
+    "compare": "masoft.studies.comparison",
     "make": "masoft.envs",
     "make_vec": "masoft.envs",
 }
@@ -160,6 +162,7 @@ __all__ = [
     "QMIX",
     "VDN",
     "clone",
+    "compare",
     "make",
     "make_vec",
 ]

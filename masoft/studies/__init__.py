@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from masoft.studies.actions import draw_actions, draw_order
+    from masoft.studies.comparison import Comparison, compare
     from masoft.studies.episodes import record_episode
     from masoft.studies.html_report import write_html_report
     from masoft.studies.mixed_teams import CrossPlay, cross_play, draw_cross_play
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from masoft.studies.tuning import search
 
 _HOME = {
+    "Comparison": "comparison",
     "CrossPlay": "mixed_teams",
     "Estimate": "statistics",
     "Run": "study",
@@ -27,12 +30,15 @@ _HOME = {
     "StudyStopped": "running",
     "Task": "study",
     "Variant": "study",
+    "compare": "comparison",
     "contributions": "teams",
     "cross_play": "mixed_teams",
+    "draw_actions": "actions",
     "draw_contributions": "teams",
     "draw_cross_play": "mixed_teams",
     "draw_curves": "plots",
     "draw_improvement": "plots",
+    "draw_order": "actions",
     "draw_policies": "teams",
     "draw_profiles": "plots",
     "draw_scores": "plots",
@@ -54,6 +60,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "CrossPlay",
     "Estimate",
     "Run",
@@ -61,12 +68,15 @@ __all__ = [
     "StudyStopped",
     "Task",
     "Variant",
+    "compare",
     "contributions",
     "cross_play",
+    "draw_actions",
     "draw_contributions",
     "draw_cross_play",
     "draw_curves",
     "draw_improvement",
+    "draw_order",
     "draw_policies",
     "draw_profiles",
     "draw_scores",
