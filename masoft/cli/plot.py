@@ -19,7 +19,7 @@ from masoft.runs.trained import Team
 
 INDEX = "study.json"
 OF_A_STUDY = ("curves", "scores", "profiles", "improvement", "policies")
-OF_A_RUN = ("curves", "traces", "policies", "contributions", "episode")
+OF_A_RUN = ("curves", "traces", "actions", "order", "policies", "contributions", "episode")
 KINDS = tuple(dict.fromkeys([*OF_A_STUDY, *OF_A_RUN]))
 # Drawn without being asked for: what needs neither a trained model nor a scale that a study may lack.
 PLAIN = ("curves", "scores", "traces")
@@ -50,7 +50,7 @@ def command(
 
     \b
     study: curves, scores, profiles, improvement, policies
-    run:   curves, traces, policies, contributions, episode
+    run:   curves, traces, actions, order, policies, contributions, episode
     """
     is_run = (folder / SETTINGS).exists() or (folder / STUDY_RUN).exists()
     if not is_run and not (folder / INDEX).exists():
@@ -134,6 +134,8 @@ class RunPictures:
         draw = {
             "curves": self._curve,
             "traces": self._traces,
+            "actions": self._actions,
+            "order": self._order,
             "policies": self._policies,
             "contributions": self._contributions,
             "episode": self._episode,
@@ -158,6 +160,16 @@ class RunPictures:
         from masoft.studies import draw_traces
 
         return draw_traces(self.folder, self.folder / f"traces.{self.ending}")
+
+    def _actions(self) -> Path:
+        from masoft.studies import draw_actions
+
+        return draw_actions(self.folder, self.folder / f"actions.{self.ending}")
+
+    def _order(self) -> Path:
+        from masoft.studies import draw_order
+
+        return draw_order(self.folder, self.folder / f"order.{self.ending}")
 
     def _policies(self) -> Path:
         from masoft.studies import draw_policies

@@ -9,7 +9,7 @@ from masoft.errors import ConfigurationError
 from masoft.files import read_json, read_table
 from masoft.files.text import number
 from masoft.runs.settings import COLUMNS, LOG, OUTCOME, PICTURE, TABLE
-from masoft.runs.style import COLOURS, legend_below, new_figure, save_picture, tidy
+from masoft.runs.style import COLOURS, legend_below, new_figure, save_picture, tidy, write_data
 
 
 def read_curve(folder: Path) -> tuple[list[int], list[float]]:
@@ -55,6 +55,10 @@ def draw_curve(
     if evaluations or reference is not None:
         legend_below(figure, panel)
     save_picture(figure, path)
+    rows = [("in training", step, value) for step, value in zip(steps, returns, strict=True)]
+    rows += [("evaluated", step, mean) for step, mean, _ in evaluations]
+    rows += [] if reference is None else [(reference[0], steps[-1], reference[1])]
+    write_data(path, ("what", "timesteps", "mean_return"), rows)
     return path
 
 

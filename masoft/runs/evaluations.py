@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,8 +13,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from masoft.files import read_table, write_text
 from masoft.files.text import number
+from masoft.runs.actions import ActionTable
 from masoft.runs.playing import play
 from masoft.runs.settings import COLUMNS
+from masoft.runs.tables import as_csv
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Evaluations(BaseCallback):
         at_start, at_end: whether an evaluation is made after the first step and after the last one in any case.
         columns: of the table.
         is_enough: hears of each evaluation and says whether learning ends there.
+        actions: takes what the team does; None: nobody looks.
 
     Attributes:
         latest: the last mean return, or None.
@@ -70,13 +71,13 @@ class Evaluations(BaseCallback):
     def __init__(
         self, env: Any, table: Path | None, every: int, episodes: int, *, seed: int | None = None,
         best: Path | None = None, stop_at: float | None = None, at_start: bool = False, at_end: bool = False,
-        columns: Columns = PLAIN,
-        is_enough: Callable[[Evaluation], bool] | None = None,
+        columns: Columns = PLAIN, is_enough: Callable[[Evaluation], bool] | None = None,
+        actions: ActionTable | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._env, self._table, self._every, self._episodes = env, table, every, episodes
         self._seed, self._best_file, self._stop_at, self._is_enough = seed, best, stop_at, is_enough
-        self._at_start, self._at_end, self._columns = at_start, at_end, columns
+        self._at_start, self._at_end, self._columns, self._actions = at_start, at_end, columns, actions
         self._rows: list[list[Any]] = []
         self.latest: float | None = None
         self.has_stopped = False
@@ -92,6 +93,8 @@ class Evaluations(BaseCallback):
         self._next = 0 if self._at_start and not step else self._following(step)
         self._start, self._paused = (time.time(), time.process_time()), (0.0, 0.0)
         self._write()
+        if self._actions is not None:
+            self._actions.start(step)
 
     def _on_step(self) -> bool:
         if self.model.num_timesteps >= self._next:
@@ -114,6 +117,8 @@ class Evaluations(BaseCallback):
         won: list[bool] = []
 
         def note(values: dict[str, Any], _: dict[str, Any]) -> None:
+            if self._actions is not None:
+                self._actions.add(values["actions"][values["i"]])
             if values["done"] and "is_success" in values["info"]:
                 won.append(values["info"]["is_success"])
 
@@ -130,6 +135,8 @@ class Evaluations(BaseCallback):
     def _take(self, found: Evaluation) -> None:
         self._rows.append([column(found) for column in self._columns.values()])
         self._write()
+        if self._actions is not None:
+            self._actions.write(found.timesteps)
         self.logger.record("eval/mean_reward", found.mean_return)
         self.latest = found.mean_return
         if self._best_file is not None and found.mean_return > self._best:
@@ -141,6 +148,4 @@ class Evaluations(BaseCallback):
     def _write(self) -> None:
         if self._table is None:
             return
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([list(self._columns), *self._rows])
-        write_text(self._table, text.getvalue())
+        write_text(self._table, as_csv(self._columns, self._rows))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from masoft.files import replace_file, write_text
+from masoft.runs.tables import as_csv
 
 # Okabe and Ito's colours, darkest first; the yellow one is left out, since it fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -75,10 +74,6 @@ def save_picture(figure: Any, path: str | Path) -> None:
 
 def write_data(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
     """Write the numbers of a picture as CSV beside it; what is no number (NaN) is left empty."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([["" if cell != cell else cell for cell in row] for row in rows])
     place = Path(path).with_suffix(".csv")
-    write_text(place, text.getvalue())
+    write_text(place, as_csv(columns, rows))
     return place

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from masoft.callbacks import CheckpointCallback
+from masoft.envs import team_of
+from masoft.runs.actions import ACTIONS, ORDER, ActionTable, UpdateOrder
 from masoft.runs.curves import draw_curve, read_outcome
 from masoft.runs.driver import environments, learn, new_model
 from masoft.runs.evaluations import Evaluations
@@ -48,7 +50,7 @@ def start(settings: RunSettings, folder: Path, show: Show) -> Outcome:
         model = new_model(settings, env, verbose=0 if show.is_silent else 1)
         settings.save(folder)
         CheckpointFolder(folder).clear()
-        for name in (BEST, TABLE, OUTCOME):
+        for name in (BEST, TABLE, OUTCOME, ACTIONS, ORDER):
             (folder / name).unlink(missing_ok=True)
         return _finish(model, arena, settings, folder, show)
 
@@ -89,7 +91,7 @@ def _finish(model: Any, arena: Any, settings: RunSettings, folder: Path, show: S
         bar = progress(lambda: None if watch is None else watch.latest) if shown else None
         on_screen = show.table and not show.is_silent
         logger = make_logger(folder, settings, model.num_timesteps, on_screen=on_screen, tensorboard=True)
-        learn(model, settings, steps, logger, [watch, bar, saver])
+        learn(model, settings, steps, logger, [watch, bar, UpdateOrder(folder / ORDER), saver])
     with run_folder(folder) as lock:
         lock.check()
         model.save(folder / MODEL)
@@ -113,4 +115,5 @@ def evaluations(settings: RunSettings, folder: Path, arena: Any) -> Evaluations 
     return Evaluations(
         arena, folder / TABLE, settings.eval_every, settings.eval_episodes,
         seed=EVALUATION_SEED + (settings.seed or 0), best=folder / BEST, stop_at=settings.stop_at,
+        actions=ActionTable(folder / ACTIONS, team_of(arena)),
     )  # fmt: skip
