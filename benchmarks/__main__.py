@@ -13,12 +13,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import datetime
-import platform
 from pathlib import Path
 
 import torch
 
 from benchmarks import growth, learner, loop, memory, replay, training
+from masoft.runs.machine import processor
 
 PARTS = {
     "update": learner.rows,
@@ -49,15 +49,6 @@ def main() -> None:
                 print("| " + " | ".join(row) + " |", flush=True)
     if "growth" in wanted:
         growth.measure_all(given.out)
-
-
-def processor() -> str:
-    """What this machine calls its processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getat
         presets as presets,
     )
     from masoft import (
+        runs as runs,
+    )
+    from masoft import (
         spec as spec,
     )
     from masoft import (
@@ -77,6 +80,7 @@ if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getat
     from masoft.algorithms.hatd3 import HADDPG, HATD3, MADDPG, MATD3
     from masoft.algorithms.mappo import IPPO, MAPPO, CoPPO
     from masoft.envs import make, make_vec
+    from masoft.studies.comparison import compare
 
 __version__ = "0.1.0"
 
@@ -107,6 +111,7 @@ ALGORITHMS = {
 _HOME = {
     **ALGORITHMS,
     "clone": "masoft.algorithms.estimator",
+    "compare": "masoft.studies.comparison",
     "make": "masoft.envs",
     "make_vec": "masoft.envs",
 }
@@ -126,6 +131,7 @@ _SUBMODULES = (
     "notation",
     "policies",
     "presets",
+    "runs",
     "spec",
     "studies",
     "tabular",
@@ -156,6 +162,7 @@ __all__ = [
     "QMIX",
     "VDN",
     "clone",
+    "compare",
     "make",
     "make_vec",
 ]

@@ -157,6 +157,14 @@ class Estimator(metaclass=EstimatorMeta):
         shown = [f"{n}={v!r}" for n, v in self._parameters.items() if not _same(v, defaults[n])]
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def _repr_html_(self) -> str:
+        from masoft.algorithms.html import html_of
+
+        return html_of(self)
+
+    def __sklearn_clone__(self: E) -> E:
+        return clone(self)
+
 
 def clone(estimator: E) -> E:
     """A fresh estimator with the same parameters, which has learned nothing."""

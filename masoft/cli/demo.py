@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 import masoft
-from masoft.cli.evaluate import play, play_random, summary
 from masoft.cli.output import show_table
-from masoft.cli.run_folder import MODEL, RunSettings, draw_curve
-from masoft.cli.train import learn
+from masoft.runs.curves import draw_curve
+from masoft.runs.settings import MODEL, RunSettings
 
 TEMPERATURE = 10.0
 MATRIX_STEPS = 8_000
@@ -86,6 +85,11 @@ def probabilities(model: Any, agent: int) -> list[float]:
 
 def speaker_listener(out: Path, steps: int, *, bar: bool) -> None:
     """Train, save, reload, play against random actions, draw."""
+    from masoft.runs.driver import learn, new_model
+    from masoft.runs.logs import make_logger
+    from masoft.runs.playing import play, play_random, summary
+    from masoft.runs.progress import progress
+
     parameters: dict[str, Any] = {
         "learning_rate": 1e-3,
         "learning_starts": min(1_000, steps // 2),
@@ -93,17 +97,17 @@ def speaker_listener(out: Path, steps: int, *, bar: bool) -> None:
         "policy_kwargs": {"net_arch": [64, 64]},
     }
     settings = RunSettings("HASAC", "mpe/simple_speaker_listener_v4", {}, 8, 0, steps, parameters)
-    out.mkdir(parents=True, exist_ok=True)
     settings.save(out)
-    env = masoft.make_vec(settings.env, settings.n_envs, seed=settings.seed)
-    model = masoft.HASAC(env=env, seed=settings.seed, **parameters)
-    learn(model, settings, out, steps, quiet=True, bar=bar)
+    env = settings.make_env()
+    model = new_model(settings, env)
+    logger = make_logger(out, settings, 0, tensorboard=True)
+    learn(model, settings, steps, logger, [None, progress(lambda: None) if bar else None])
     model.save(out / MODEL)
     env.close()
 
     fresh = masoft.make_vec(settings.env, 1, seed=1_000_000)
     team = masoft.HASAC.load(out / MODEL, env=fresh, verbose=0)
-    trained = summary(play(team, fresh, EPISODES, deterministic=True))
+    trained = summary(play(team, fresh, EPISODES))
     untrained = summary(play_random(fresh, EPISODES, seed=0))
     fresh.close()
     show_table(

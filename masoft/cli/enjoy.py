@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
+from masoft.cli.options import RunFolder, trusted_option
 from masoft.cli.output import show_json
-from masoft.cli.own_code import ask_trust, trusted_option
-from masoft.cli.run_folder import SETTINGS, RunSettings
-from masoft.cli.trained import model_file
 from masoft.cli.values import Count
+from masoft.runs.own_code import ask_trust
+from masoft.runs.settings import SETTINGS, RunSettings
+from masoft.runs.trained import model_file
+from masoft.runs.zoo import writable
 
 
 @click.command(short_help="Watch a trained team.")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RunFolder())
 @click.option("--out", type=click.Path(path_type=Path), default=None, metavar="FILE",
               help="Write one episode as .gif or .mp4.  [default: a window, or FOLDER/episode.gif]")  # fmt: skip
 @click.option("--episodes", type=Count(1), default=3, show_default=True, help="Played in the window.")
@@ -28,7 +30,7 @@ from masoft.cli.values import Count
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Write a file, and print one JSON object.")
 def command(folder: Path, out: Path | None, episodes: int, trusted: bool, as_json: bool, **look: Any) -> None:
-    """Play the team of a run folder where it can be seen. Close the window, or press Esc, to end."""
+    """Play a run's team, or one of `masoft zoo` (zoo:NAME), where it can be seen. Esc closes the window."""
     import torch
 
     from masoft.studies import record_episode
@@ -43,7 +45,7 @@ def command(folder: Path, out: Path | None, episodes: int, trusted: bool, as_jso
     if window is not None:
         watch(window, model, settings, episodes, **look)
         return
-    path = out or folder / "episode.gif"
+    path = out or writable(folder) / "episode.gif"
     total = record_episode(model, settings.env, path, env_kwargs=settings.env_kwargs, **look)
     if as_json:
         show_json({"file": str(path), "return": total})

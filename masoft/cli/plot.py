@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-import masoft
+from masoft.cli.options import trusted_option
 from masoft.cli.output import show_json
-from masoft.cli.own_code import ask_trust, trusted_option
-from masoft.cli.run_folder import SETTINGS, RunSettings, draw_curve
-from masoft.cli.trained import model_file
 from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, MasoftError, explain
+from masoft.runs.curves import draw_curve
+from masoft.runs.own_code import ask_trust
+from masoft.runs.settings import SETTINGS, STUDY_RUN
+from masoft.runs.trained import Team
 
-STUDY_RUN, INDEX = "settings.json", "study.json"
+INDEX = "study.json"
 OF_A_STUDY = ("curves", "scores", "profiles", "improvement", "policies")
-OF_A_RUN = ("curves", "traces", "policies", "contributions", "episode")
+OF_A_RUN = ("curves", "traces", "actions", "order", "policies", "contributions", "episode")
 KINDS = tuple(dict.fromkeys([*OF_A_STUDY, *OF_A_RUN]))
 # Drawn without being asked for: what needs neither a trained model nor a scale that a study may lack.
 PLAIN = ("curves", "scores", "traces")
@@ -51,7 +50,7 @@ def command(
 
     \b
     study: curves, scores, profiles, improvement, policies
-    run:   curves, traces, policies, contributions, episode
+    run:   curves, traces, actions, order, policies, contributions, episode
     """
     is_run = (folder / SETTINGS).exists() or (folder / STUDY_RUN).exists()
     if not is_run and not (folder / INDEX).exists():
@@ -119,58 +118,6 @@ def _policies_of_study(folder: Path, ending: str, seed: int, trusted: bool) -> P
 
 
 @dataclass(frozen=True)
-class Team:
-    """A trained team in a folder.
-
-    Args:
-        folder: of the run.
-        algorithm: name of its class.
-        env: environment id.
-        env_kwargs: its arguments.
-        trusted: whether code of somebody's own that the settings name may be imported.
-    """
-
-    folder: Path
-    algorithm: str
-    env: str
-    env_kwargs: dict[str, Any]
-    trusted: bool = False
-
-    @classmethod
-    def of(cls, folder: Path, trusted: bool = False) -> Team:
-        """Read the settings of a run or of a study's run.
-
-        Raises:
-            ConfigurationError: they are damaged, or name no algorithm of masoft's.
-        """
-        if (folder / SETTINGS).exists():
-            settings = RunSettings.load(folder)
-            found = cls(folder, settings.algorithm, settings.env, settings.env_kwargs, trusted)
-        else:
-            try:
-                values = json.loads((folder / STUDY_RUN).read_text())
-                found = cls(folder, values["algorithm"], values["env"], values["env_kwargs"], trusted)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ConfigurationError(f"{folder / STUDY_RUN} is damaged: {error}") from error
-        if found.algorithm not in masoft.ALGORITHMS:
-            raise ConfigurationError(explain("The run's algorithm", "one of masoft's", found.algorithm))
-        return found
-
-    def load(self) -> Any:
-        """The trained model."""
-        return getattr(masoft, self.algorithm).load(model_file(self.folder), device="cpu", verbose=0)
-
-    def make(self, **kwargs: Any) -> Any:
-        """A new environment of the kind that it was trained in.
-
-        Raises:
-            ConfigurationError: it is somebody's own code, and not trusted.
-        """
-        ask_trust(self.env, self.folder, trusted=self.trusted)
-        return masoft.make(self.env, **{**self.env_kwargs, **kwargs})
-
-
-@dataclass(frozen=True)
 class RunPictures:
     """The pictures of one run; see the options of the command for the fields."""
 
@@ -187,6 +134,8 @@ class RunPictures:
         draw = {
             "curves": self._curve,
             "traces": self._traces,
+            "actions": self._actions,
+            "order": self._order,
             "policies": self._policies,
             "contributions": self._contributions,
             "episode": self._episode,
@@ -200,7 +149,9 @@ class RunPictures:
 
     def _curve(self) -> Path:
         team = Team.of(self.folder, self.trusted)
-        picture = draw_curve(self.folder, f"{team.algorithm} on {team.env}")
+        picture = draw_curve(
+            self.folder, f"{team.algorithm} on {team.env}", path=self.folder / f"learning_curve.{self.ending}"
+        )
         if picture is None:
             raise ConfigurationError(explain("The run", "one in which an episode has ended", str(self.folder)))
         return picture
@@ -209,6 +160,16 @@ class RunPictures:
         from masoft.studies import draw_traces
 
         return draw_traces(self.folder, self.folder / f"traces.{self.ending}")
+
+    def _actions(self) -> Path:
+        from masoft.studies import draw_actions
+
+        return draw_actions(self.folder, self.folder / f"actions.{self.ending}")
+
+    def _order(self) -> Path:
+        from masoft.studies import draw_order
+
+        return draw_order(self.folder, self.folder / f"order.{self.ending}")
 
     def _policies(self) -> Path:
         from masoft.studies import draw_policies

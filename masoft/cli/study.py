@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from masoft.cli.options import trusted_option
 from masoft.cli.output import show_json, show_table
-from masoft.cli.own_code import ask_trust, trusted_option
-from masoft.cli.stopping import STOPPED, termination_as_interrupt
 from masoft.cli.values import Count, ValueType
 from masoft.files import folder_name, shown
+from masoft.runs.own_code import ask_trust
+from masoft.runs.stopping import STOPPED, termination_as_interrupt
 
 
 class Share(ValueType):

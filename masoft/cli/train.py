@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import masoft
-from masoft.cli.evaluate import play_random, summary
-from masoft.cli.first_look import COPIES, describe, look_of, quick_parameters
 from masoft.cli.flags import flags_of, given
-from masoft.cli.outcome import Outcome, report, report_as_json
-from masoft.cli.own_code import ask_trust, find_here, trusted_option
-from masoft.cli.run_folder import BEST, MODEL, SETTINGS, TABLE, RunSettings, draw_curve, new_folder
-from masoft.cli.stopping import PATIENCE, STOPPED, can_resume, requeue_option, run_folder, termination_as_interrupt
+from masoft.cli.options import requeue_option, trusted_option
+from masoft.cli.outcome import report, report_as_json
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files import folder_name
+from masoft.presets import Preset, preset, read_preset
+from masoft.runs.first_look import COPIES, describe, look_of, quick_parameters
+from masoft.runs.own_code import ask_trust, find_here
+from masoft.runs.settings import SETTINGS, RunSettings, new_folder
+from masoft.runs.stopping import PATIENCE, STOPPED, can_resume, run_folder
 
 if TYPE_CHECKING:
-    from stable_baselines3.common.callbacks import BaseCallback
+    from masoft.runs.outcome import Outcome
+    from masoft.runs.training import Show
 
 DEFAULT_ALGORITHM = "hasac"
 # mpe/simple_spread_v3, mymodule:MyClass, Pendulum-v1: what stands where an algorithm is expected, and is none.
@@ -114,8 +113,8 @@ def algorithm_command(name: str) -> click.Command:
         click.Option(["--overwrite"], is_flag=True, help="Write over the run that --out holds."),
         requeue_option(),
         click.Option(
-            ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT]",
-            help="Start from the published settings of this environment; flags given beside it win.",
+            ["--preset"], is_flag=False, flag_value="paper", default=None, metavar="[VARIANT|FILE]",
+            help="Start from published settings, or from a file of `masoft tune`; flags given beside it win.",
         ),
         click.Option(["--n-envs"], type=Count(1), default=None, help="Copies of the environment.  [default: 1]"),
         click.Option(
@@ -179,111 +178,41 @@ def train(name: str, cls: type, flags: dict[str, Any]) -> None:
     settings = settings_of(name, cls, flags)
     if flags["total_timesteps"] is None and settings.preset is None and not flags["json"]:
         click.echo(describe(settings.total_timesteps, settings.n_envs))
+    from masoft.runs.training import start
+
     out = flags["out"] or default_folder(settings)
     if flags["resume_or_start"]:
         with run_folder(Path(out), wait=PATIENCE):
             if can_resume(Path(out), settings):
                 resume(Path(out), {**flags, "trusted": True, "extend": None})  # the user has typed all of it
             else:
-                start(cls, settings, new_folder(out, overwrite=True), flags)
+                tell(start(settings, new_folder(out, overwrite=True), show_of(flags)), flags)
         return
     folder = new_folder(out, overwrite=flags["overwrite"])
     with run_folder(folder):
-        start(cls, settings, folder, flags)
-
-
-def start(cls: type, settings: RunSettings, folder: Path, flags: dict[str, Any]) -> None:
-    """Train from the beginning in a folder that is this command's own; checkpoints of another run in it go."""
-    from masoft.saving.checkpoint_folder import CheckpointFolder
-
-    with environments_of(settings) as env:
-        model = cls(env=env, seed=settings.seed, verbose=0 if flags["json"] else 1, **settings.parameters)
-        settings.save(folder)
-        CheckpointFolder(folder).clear()
-        for name in (BEST, TABLE):
-            (folder / name).unlink(missing_ok=True)
-        finish(model, settings, folder, flags, settings.total_timesteps)
+        tell(start(settings, folder, show_of(flags)), flags)
 
 
 def resume(folder: Path, flags: dict[str, Any]) -> None:
     """Go on where the newest checkpoint of a run was written, to the end that the run was given."""
-    settings = RunSettings.load(folder)
-    ask_trust(settings.env, folder / SETTINGS, trusted=flags["trusted"])
-    cls = settings.algorithm_class()
-    with run_folder(folder), environments_of(settings) as env:
-        device = settings.parameters.get("device", "auto")
-        model = cls.resume(folder, env=env, device=device, verbose=0 if flags["json"] else 1)
-        if flags["extend"]:
-            settings = replace(settings, total_timesteps=settings.total_timesteps + flags["extend"])
-            settings.save(folder)
-        finish(model, settings, folder, flags, max(settings.total_timesteps - model.num_timesteps, 0))
+    ask_trust(RunSettings.load(folder).env, folder / SETTINGS, trusted=flags["trusted"])
+    from masoft.runs import training
+
+    tell(training.resume(folder, show_of(flags), extend=flags["extend"] or 0), flags)
 
 
-@contextmanager
-def environments_of(settings: RunSettings) -> Iterator[Any]:
-    """The environments of a run, closed again whatever happens; PyTorch's threads are set before they are made."""
-    import torch
+def show_of(flags: dict[str, Any]) -> Show:
+    """What a command's flags say is to be shown."""
+    from masoft.runs.training import Show
 
-    torch.set_num_threads(settings.threads)
-    with termination_as_interrupt():
-        env = settings.make_env()
-        try:
-            yield env
-        finally:
-            env.close()
+    return Show(flags["eval_episodes"], is_silent=flags["json"], bar=not flags["no_progress"], table=flags["log_table"])
 
 
-def finish(model: Any, settings: RunSettings, folder: Path, flags: dict[str, Any], steps: int) -> None:
-    """Learn, then save, evaluate, draw and report; a run that a signal has stopped is saved only.
-
-    Args:
-        model: new, or resumed.
-        settings: of the run.
-        folder: of the run.
-        flags: of the command.
-        steps: environment steps that are left.
-    """
-    from masoft.callbacks import CheckpointCallback
-
-    saver = CheckpointCallback(folder, settings.checkpoint_every or settings.total_timesteps)
-    is_good_enough = False
-    if steps:
-        bar = not (flags["json"] or flags["no_progress"])
-        with evaluations_of(settings, folder) as watch:
-            quiet = flags["json"] or not flags["log_table"]
-            learn(model, settings, folder, steps, quiet=quiet, bar=bar, callbacks=[saver], watch=watch)
-        is_good_enough = watch is not None and watch.has_stopped
-    with run_folder(folder) as lock:
-        lock.check()
-        model.save(folder / MODEL)
-    stopped_by = None if saver.stopped_by is None else saver.stopped_by.name
-    episodes = 0 if stopped_by else flags["eval_episodes"]
-    score = model.score(n_eval_episodes=episodes) if episodes else None
-    random = summary(play_random(model.env, episodes, settings.seed or 0))["mean_return"] if episodes else None
-    reference = None if random is None else ("random actions", random)
-    picture = draw_curve(folder, f"{settings.algorithm} on {settings.env}", reference)
-    show = report_as_json if flags["json"] else report
-    steps_taken = model.num_timesteps
-    show(Outcome(folder, settings, steps_taken, score, random, episodes, picture, stopped_by, is_good_enough))
-    if stopped_by:
+def tell(outcome: Outcome, flags: dict[str, Any]) -> None:
+    """Say how a run came out; the exit status tells one that a signal has stopped."""
+    (report_as_json if flags["json"] else report)(outcome)
+    if outcome.stopped_by:
         raise click.exceptions.Exit(STOPPED)
-
-
-@contextmanager
-def evaluations_of(settings: RunSettings, folder: Path) -> Iterator[Any]:
-    """The callback that evaluates while a run trains, in an environment of its own; None where none was asked for."""
-    if not settings.eval_every:
-        yield None
-        return
-    from masoft.cli.evaluations import BestTeam
-
-    env = masoft.make_vec(settings.env, 1, **settings.env_kwargs)
-    try:
-        yield BestTeam(
-            env, folder, settings.eval_every, settings.eval_episodes, seed=settings.seed, stop_at=settings.stop_at
-        )
-    finally:
-        env.close()
 
 
 def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
@@ -292,14 +221,12 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
     Raises:
         ConfigurationError: the preset is unknown, or evaluations are asked for without episodes.
     """
-    from masoft.presets import preset
-
     parameters, env_kwargs = given(flags, cls), parse_pairs(flags["env_kwargs"])
     environment, n_envs, steps = flags["environment"], flags["n_envs"], flags["total_timesteps"]
     preset_name = None
     if flags["preset"]:
-        found = preset(name, environment, variant=flags["preset"])
-        preset_name, environment = found.full_name, found.env
+        preset_name, found = preset_of(name, environment, flags["preset"])
+        environment = found.env
         parameters = {**found.parameters, **parameters}
         env_kwargs = {**found.env_kwargs, **env_kwargs}
         n_envs, steps = n_envs or found.n_envs, steps or found.total_timesteps
@@ -324,33 +251,12 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
     )  # fmt: skip
 
 
-def learn(
-    model: Any,
-    settings: RunSettings,
-    folder: Path,
-    steps: int,
-    *,
-    quiet: bool,
-    bar: bool,
-    callbacks: Sequence[BaseCallback] = (),
-    watch: Any = None,
-) -> None:
-    """Run the learning loop with log, bar and evaluations; a resumed model goes on in the log that is there."""
-    from masoft.callbacks import EvenLogging
-    from masoft.cli.progress import progress
-    from masoft.cli.run_log import make_logger
-
-    bars = [progress(lambda: None if watch is None else watch.latest)] if bar else []
-    model.set_logger(make_logger(folder, settings, model.num_timesteps, quiet=quiet))
-    try:
-        model.learn(
-            steps,
-            callback=[*([watch] if watch else []), EvenLogging(settings.log_every), *bars, *callbacks],
-            log_interval=None,
-            reset_num_timesteps=False,
-        )
-    finally:
-        model.logger.close()
+def preset_of(algorithm: str, environment: str, asked: str) -> tuple[str, Preset]:
+    """What ``--preset`` means, and its name: a file, or a variant of the published settings."""
+    if asked.endswith(".toml"):
+        return asked, read_preset(asked, algorithm, environment)
+    found = preset(algorithm, environment, variant=asked)
+    return found.full_name, found
 
 
 def default_folder(settings: RunSettings) -> str:

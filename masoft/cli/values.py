@@ -33,7 +33,7 @@ def parse_value(text: str) -> Any:
     try:
         value = json.loads(text.replace("_", "") if text[:1].isdigit() else text)
     except json.JSONDecodeError:
-        if text[:1] in "{[":
+        if text.startswith(("{", "[")):
             raise click.BadParameter(
                 f"{text!r} is no JSON. Quote it for the shell, for example '{{\"net_arch\": [64, 64]}}'."
             ) from None

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.files.text import MAX_JSON_BYTES, read_limited
 from masoft.notation import looks_like_part, parse_part
 
 if sys.version_info >= (3, 11):
@@ -119,6 +121,34 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
         cure = "The reference's settings are listed only where they differ." if variant == REFERENCE else ""
         raise ConfigurationError(explain(f"The variant of {name!r}", f"one of {variants}", variant, cure))
     return _merge(file, name, variant)
+
+
+def read_preset(path: str | Path, algorithm: str, name: str = "") -> Preset:
+    """The settings in a preset file of one's own, which has the form of those here; `masoft tune` writes one.
+
+    Args:
+        path: TOML file.
+        algorithm: name of the class that they shall be for; upper or lower case.
+        name: of the experiment in the file; empty: the first.
+
+    Raises:
+        ConfigurationError: no such file, it is damaged, or it is for another algorithm or other environments.
+    """
+    path = Path(path)
+    try:
+        text = read_limited(path, MAX_JSON_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            explain("The preset", "a TOML file that can be read", str(path), str(error))
+        ) from error
+    file = parse(text, str(path))
+    if str(file["algorithm"]).lower() != algorithm.lower():
+        raise ConfigurationError(explain(f"The algorithm of {path}", algorithm, file["algorithm"]))
+    known = list(file["tasks"])
+    if not known or (name and name not in known):
+        cure = "Settings rarely carry over; to try, add it to tasks in the file."
+        raise ConfigurationError(explain(f"The environment of {path}", f"one of {known}", name, cure))
+    return _merge(file, name or known[0], OWN)
 
 
 def list_presets() -> tuple[PresetName, ...]:

@@ -6,7 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from masoft.studies.actions import draw_actions, draw_order
+    from masoft.studies.comparison import Comparison, compare
     from masoft.studies.episodes import record_episode
+    from masoft.studies.html_report import write_html_report
     from masoft.studies.mixed_teams import CrossPlay, cross_play, draw_cross_play
     from masoft.studies.plots import draw_curves, draw_improvement, draw_profiles, draw_scores
     from masoft.studies.report import write_report
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from masoft.studies.tuning import search
 
 _HOME = {
+    "Comparison": "comparison",
     "CrossPlay": "mixed_teams",
     "Estimate": "statistics",
     "Run": "study",
@@ -26,12 +30,15 @@ _HOME = {
     "StudyStopped": "running",
     "Task": "study",
     "Variant": "study",
+    "compare": "comparison",
     "contributions": "teams",
     "cross_play": "mixed_teams",
+    "draw_actions": "actions",
     "draw_contributions": "teams",
     "draw_cross_play": "mixed_teams",
     "draw_curves": "plots",
     "draw_improvement": "plots",
+    "draw_order": "actions",
     "draw_policies": "teams",
     "draw_profiles": "plots",
     "draw_scores": "plots",
@@ -47,11 +54,13 @@ _HOME = {
     "sample_efficiency": "results",
     "search": "tuning",
     "time_to_threshold": "results",
+    "write_html_report": "html_report",
     "write_report": "report",
     "write_results": "results",
 }
 
 __all__ = [
+    "Comparison",
     "CrossPlay",
     "Estimate",
     "Run",
@@ -59,12 +68,15 @@ __all__ = [
     "StudyStopped",
     "Task",
     "Variant",
+    "compare",
     "contributions",
     "cross_play",
+    "draw_actions",
     "draw_contributions",
     "draw_cross_play",
     "draw_curves",
     "draw_improvement",
+    "draw_order",
     "draw_policies",
     "draw_profiles",
     "draw_scores",
@@ -80,6 +92,7 @@ __all__ = [
     "sample_efficiency",
     "search",
     "time_to_threshold",
+    "write_html_report",
     "write_report",
     "write_results",
 ]

@@ -9,9 +9,9 @@ from contextlib import closing
 import masoft
 from masoft.envs import team_of
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError
+from masoft.presets import strategy
 from masoft.spec import TeamSpec
 from masoft.studies.study import Run, Variant
-from masoft.studies.work import part
 
 PACKAGES = ("joblib", "pandas", "scipy")
 
@@ -56,7 +56,7 @@ def _team(run: Run) -> TeamSpec:
 
 def _check_algorithm(variant: Variant, team: TeamSpec, pair: str) -> None:
     try:
-        parameters = {name: part(value) for name, value in variant.parameters.items()}
+        parameters = {name: strategy(value) for name, value in variant.parameters.items()}
         model = getattr(masoft, variant.algorithm)(seed=0, device="cpu", **{**parameters, "verbose": 0})
         model.team = team
         model._check_team()

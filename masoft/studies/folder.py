@@ -9,6 +9,7 @@ from typing import Any
 import masoft
 from masoft.errors import ConfigurationError, explain
 from masoft.files.text import number, read_json, read_table, write_json
+from masoft.runs.settings import COLUMNS as COLUMNS
 from masoft.studies.study import Study
 
 INDEX, SETTINGS, CURVE, MODEL, DONE, FAILED = (
@@ -16,7 +17,6 @@ INDEX, SETTINGS, CURVE, MODEL, DONE, FAILED = (
 )  # fmt: skip
 WORK = ".work"
 """Subfolder for what is not finished: locks, runs that go on, the mark of the process that leads."""
-COLUMNS = ("timesteps", "mean_return", "std_return")
 
 
 def write_index(study: Study, folder: Path) -> None:

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import masoft
 from masoft.envs import team_of
-from masoft.errors import ConfigurationError, explain, nearest
+from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
+from masoft.runs.style import heat_map, new_figure, save_picture, write_data
 from masoft.spec import TeamSpec
 from masoft.studies.statistics import Estimate, bootstrap
-from masoft.studies.style import heat_map, new_figure
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class MixedTeam:
@@ -82,6 +85,23 @@ class CrossPlay:
         """Mean return of the mixed teams."""
         apart = ~np.eye(len(self.labels), dtype=bool)
         return float(self.values[apart].mean())
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Mean returns as a data frame, the agents' models downwards and their teammates' across.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingDependencyError('Data frames need pandas. pip install "masoft[studies]"') from None
+        return pandas.DataFrame(self.values, index=list(self.labels), columns=list(self.labels))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         others = "the others of"
@@ -165,7 +185,10 @@ def draw_cross_play(found: CrossPlay, path: str | Path) -> Path:
     image = heat_map(panel, values, names, names, low, high if high > low else low + 1)
     panel.set(xlabel="the others of", ylabel=f"{', '.join(found.agents)} of")
     figure.colorbar(image, ax=panel, label="mean return")
-    figure.savefig(path)
+    save_picture(figure, path)
+    rows = ((own, others, score.value, score.low, score.high) for own, scores in zip(names, found.scores, strict=True)
+            for others, score in zip(names, scores, strict=True))  # fmt: skip
+    write_data(path, ("agents_of", "others_of", "mean_return", "low", "high"), rows)
     return Path(path)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from masoft.errors import ConfigurationError, explain
+from masoft.runs.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, save_picture, tidy, write_data
 from masoft.studies.results import final_scores
-from masoft.studies.statistics import iqm, performance_profile, probability_of_improvement
-from masoft.studies.style import COLOURS, DASHES, MARKERS, legend_below, new_figure, save_picture, tidy
+from masoft.studies.statistics import Estimate, iqm, performance_profile, probability_of_improvement
 
 if TYPE_CHECKING:
     import pandas
@@ -36,17 +36,20 @@ def draw_curves(results: pandas.DataFrame, path: str | Path, *, column: str = "m
     height = -(-len(names) // width)
     figure = new_figure(4.2 * width, 3.2 * height + 0.5)
     panels = figure.subplots(height, width, squeeze=False).reshape(-1)
+    data: list[tuple[Any, ...]] = []
     for panel, name in zip(panels, names, strict=False):
         for number, algorithm in enumerate(algorithms):
             rows = results[(results["environment"] == name) & (results["algorithm"] == algorithm)]
             if len(rows):
-                _curve(panel, rows, column, algorithm, number)
+                points = _curve(panel, rows, column, algorithm, number)
+                data += [(name, algorithm, step, each.value, each.low, each.high) for step, each in points]
         panel.set(title=name, xlabel="environment steps", ylabel="return" if column == "mean_return" else column)
         tidy(panel)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     legend_below(figure, panels[0])
     save_picture(figure, path)
+    write_data(path, ("environment", "algorithm", "timesteps", column, "low", "high"), data)
     return Path(path)
 
 
@@ -63,11 +66,13 @@ def draw_scores(results: pandas.DataFrame, path: str | Path, *, column: str = "m
     scores = final_scores(results, column)
     figure = new_figure(4.2 * len(names), 0.5 * len(algorithms) + 1.3)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True).reshape(-1)
+    data: list[tuple[Any, ...]] = []
     for panel, name in zip(panels, names, strict=True):
         for number, algorithm in enumerate(algorithms):
             if name in scores[algorithm]:
                 runs = scores[algorithm][name]
                 estimate = iqm({name: runs}, resamples=RESAMPLES)
+                data.append((name, algorithm, len(runs), estimate.value, estimate.low, estimate.high))
                 colour = COLOURS[number % len(COLOURS)]
                 panel.plot(runs, np.full(len(runs), number), "|", color=colour, markersize=9, alpha=0.6)
                 panel.plot([estimate.low, estimate.high], [number] * 2, color=colour, linewidth=2)
@@ -77,6 +82,7 @@ def draw_scores(results: pandas.DataFrame, path: str | Path, *, column: str = "m
         panel.set_ylim(len(algorithms) - 0.5, -0.5)
         tidy(panel)
     save_picture(figure, path)
+    write_data(path, ("environment", "algorithm", "seeds", column, "low", "high"), data)
     return Path(path)
 
 
@@ -96,8 +102,10 @@ def draw_profiles(results: pandas.DataFrame, path: str | Path) -> Path:
     thresholds = np.linspace(min(0.0, every.min()), max(1.0, every.max()), THRESHOLDS)
     figure = new_figure(4.6, 3.4)
     panel = figure.subplots()
+    data: list[tuple[Any, ...]] = []
     for number, algorithm in enumerate(algorithms):
         shares = performance_profile(scores[algorithm], thresholds.tolist(), resamples=RESAMPLES)
+        data += [(algorithm, at, each.value, each.low, each.high) for at, each in zip(thresholds, shares, strict=True)]
         colour = COLOURS[number % len(COLOURS)]
         line = DASHES[number % len(DASHES)]
         panel.step(thresholds, [each.value for each in shares], where="post", color=colour, ls=line, label=algorithm)
@@ -109,6 +117,7 @@ def draw_profiles(results: pandas.DataFrame, path: str | Path) -> Path:
     tidy(panel)
     legend_below(figure, panel)
     save_picture(figure, path)
+    write_data(path, ("algorithm", "score", "share_above", "low", "high"), data)
     return Path(path)
 
 
@@ -128,16 +137,19 @@ def draw_improvement(results: pandas.DataFrame, path: str | Path, *, column: str
     pairs = list(combinations(algorithms, 2))
     figure = new_figure(5.6, 0.45 * len(pairs) + 1.0)
     panel = figure.subplots()
+    data: list[tuple[Any, ...]] = []
     for row, (one, other) in enumerate(pairs):
         estimate = probability_of_improvement(scores[one], scores[other], resamples=RESAMPLES)
         panel.plot([estimate.low, estimate.high], [row] * 2, color=COLOURS[0], linewidth=2)
         panel.plot(estimate.value, row, "o", color=COLOURS[0])
+        data.append((one, other, estimate.value, estimate.low, estimate.high))
     panel.axvline(0.5, color="black", linewidth=0.8, linestyle="--")
     panel.set(xlabel="probability that a run ends above one of the other", xlim=(-0.03, 1.03))
     panel.set_yticks(range(len(pairs)), [f"{one} > {other}" for one, other in pairs])
     panel.set_ylim(len(pairs) - 0.5, -0.5)
     tidy(panel)
     save_picture(figure, path)
+    write_data(path, ("algorithm", "other", "probability", "low", "high"), data)
     return Path(path)
 
 
@@ -149,7 +161,8 @@ def _names(results: pandas.DataFrame) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(results["environment"])), list(dict.fromkeys(results["algorithm"]))
 
 
-def _curve(panel: Any, rows: pandas.DataFrame, column: str, label: str, number: int) -> None:
+def _curve(panel: Any, rows: pandas.DataFrame, column: str, label: str, number: int) -> list[tuple[int, Estimate]]:
+    """Draw one line with its band; its points."""
     steps, points = [], []
     for step, group in rows.groupby("timesteps"):
         steps.append(step)
@@ -157,3 +170,4 @@ def _curve(panel: Any, rows: pandas.DataFrame, column: str, label: str, number: 
     colour = COLOURS[number % len(COLOURS)]
     panel.plot(steps, [p.value for p in points], color=colour, linestyle=DASHES[number % len(DASHES)], label=label)
     panel.fill_between(steps, [p.low for p in points], [p.high for p in points], color=colour, alpha=0.18, linewidth=0)
+    return [(int(step), point) for step, point in zip(steps, points, strict=True)]

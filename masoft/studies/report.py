@@ -1,9 +1,10 @@
-"""The report of a study: one page of Markdown with the numbers that a comparison is judged by."""
+"""The report of a study: the numbers that a comparison is judged by, as tables, and as one page of Markdown."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,17 +35,45 @@ def write_report(folder: str | Path) -> Path:
         MissingDependencyError: pandas or scipy is not installed.
     """
     folder = Path(folder)
-    index, results = read_index(folder), read_results(folder)
-    lines = [f"# {folder.name}", "", _machine(folder, index), ""]
-    if len(results):
-        lines += [*_by_environment(results, index), *_together(results), *_improvement(results)]
-    lines += _failures(folder, index)
+    lines = [f"# {folder.name}", "", summary_of(folder), ""]
+    for table in study_tables(folder):
+        lines += [f"## {table.title}", "", *_markdown(table), ""]
+        lines += [table.note, ""] if table.note else []
+    lines += _failures(folder)
     path = folder / REPORT
     write_text(path, "\n".join(lines).rstrip() + "\n")
     return path
 
 
-def _machine(folder: Path, index: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Args:
+        title: above it.
+        columns: their names.
+        rows: of cells, which are shown as text.
+        note: below it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    note: str = ""
+
+
+def study_tables(folder: Path) -> list[Table]:
+    """What a comparison is judged by; none where no run is finished."""
+    results = read_results(folder)
+    if not len(results):
+        return []
+    found = (_by_environment(results, read_index(folder)), _together(results), _improvement(results))
+    return [table for table in found if table is not None]
+
+
+def summary_of(folder: Path) -> str:
+    """How many runs are finished, what they cost, and what made this report."""
+    index = read_index(folder)
     done = [read_json(folder / key / DONE) for key in index if is_finished(folder / key)]
     minutes = sum(each["seconds"] for each in done) / 60
     return (
@@ -53,7 +82,7 @@ def _machine(folder: Path, index: dict[str, Any]) -> str:
     )
 
 
-def _by_environment(results: pandas.DataFrame, index: dict[str, Any]) -> list[str]:
+def _by_environment(results: pandas.DataFrame, index: dict[str, Any]) -> Table:
     """One row an algorithm and environment."""
     scores, heights = final_scores(results), sample_efficiency(results)
     rows = []
@@ -71,7 +100,7 @@ def _by_environment(results: pandas.DataFrame, index: dict[str, Any]) -> list[st
             )  # fmt: skip
     columns = ("environment", "algorithm", "seeds", "final return", "mean of the curve", "steps to half way")
     note = "Interquartile means over seeds with 95 % bootstrap intervals; steps are the median of the runs that arrive."
-    return ["## By environment", "", *_table(columns, rows), "", note, ""]
+    return Table("By environment", columns, rows, note)
 
 
 def _thresholds(results: pandas.DataFrame, index: dict[str, Any]) -> dict[str, float]:
@@ -84,36 +113,37 @@ def _thresholds(results: pandas.DataFrame, index: dict[str, Any]) -> dict[str, f
     return found
 
 
-def _together(results: pandas.DataFrame) -> list[str]:
-    """One row an algorithm, over all environments; nothing where they cannot be put together."""
+def _together(results: pandas.DataFrame) -> Table | None:
+    """One row an algorithm, over all environments; None where they cannot be put together."""
     if results["environment"].nunique() < 2 or results["score"].isna().any():
-        return []
+        return None
     finals, heights = final_scores(results, "score"), sample_efficiency(results, "score")
     rows = [(name, iqm(finals[name]), iqm(heights[name])) for name in finals]
-    return ["## All environments, on their scales", "",
-            *_table(("algorithm", "final score", "mean of the curve"), rows), ""]  # fmt: skip
+    return Table("All environments, on their scales", ("algorithm", "final score", "mean of the curve"), rows)
 
 
-def _improvement(results: pandas.DataFrame) -> list[str]:
+def _improvement(results: pandas.DataFrame) -> Table | None:
     scores: Scores = final_scores(results)
     rows = [
         (one, other, probability_of_improvement(scores[one], scores[other]))
         for one, other in combinations(scores, 2)
         if set(scores[one]) == set(scores[other])
     ]
-    if not rows:
-        return []
     columns = ("a run of", "beats one of", "with probability")
-    return ["## Probability of improvement", "", *_table(columns, rows), ""]
+    return Table("Probability of improvement", columns, rows) if rows else None
 
 
-def _failures(folder: Path, index: dict[str, Any]) -> list[str]:
-    failed = [folder / key / FAILED for key in index if (folder / key / FAILED).exists()]
-    if not failed:
-        return []
-    return ["## Failed", "", *(f"- `{path.parent.name}`: {shown(failure(path.parent))}" for path in failed), ""]
+def failures(folder: Path) -> dict[str, str]:
+    """The runs of a study that failed, and why."""
+    return {key: shown(failure(folder / key)) for key in read_index(folder) if (folder / key / FAILED).exists()}
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return [*lines, *("| " + " | ".join(shown(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)]
+def _failures(folder: Path) -> list[str]:
+    lines = [f"- `{key}`: {reason}" for key, reason in failures(folder).items()]
+    return ["## Failed", "", *lines, ""] if lines else []
+
+
+def _markdown(table: Table) -> list[str]:
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
+    rows = (" | ".join(shown(cell).replace("|", "\\|") for cell in row) for row in table.rows)
+    return [*lines, *(f"| {row} |" for row in rows)]

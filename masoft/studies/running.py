@@ -32,11 +32,11 @@ from masoft.studies.folder import (
 )
 from masoft.studies.pool import OWN_PROCESSES, Lost, work_through, workers_of
 from masoft.studies.study import Run, Study
-from masoft.studies.work import LEADS, STOP, Order, Outcome, execute, part
+from masoft.studies.work import LEADS, STOP, Order, Outcome, execute
 
 __all__ = [
     "CURVE", "DONE", "FAILED", "INDEX", "MODEL", "SETTINGS",
-    "StudyStopped", "is_pending", "part", "read_index", "run", "write_index",
+    "StudyStopped", "is_pending", "read_index", "run", "write_index",
 ]  # fmt: skip
 
 

@@ -18,9 +18,9 @@ from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
+from masoft.runs.style import COLOURS, heat_map, new_figure, save_picture, tidy, write_data
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap
-from masoft.studies.style import COLOURS, heat_map, new_figure, save_picture, tidy
 
 PANELS_A_ROW = 4
 
@@ -90,6 +90,10 @@ def draw_policies(models: Mapping[str, Any], env: Any, path: str | Path, *, seed
         panel.set_visible(False)
     figure.colorbar(image, ax=list(panels), label="probability")
     save_picture(figure, path)
+    numbers = ((label, row, column, value) for label, table in tables.items()
+               for row, values in zip(table.rows, table.values, strict=True)
+               for column, value in zip(table.columns, values, strict=True))  # fmt: skip
+    write_data(path, ("team", "row", "column", "probability"), numbers)
     return Path(path)
 
 
@@ -203,4 +207,6 @@ def draw_contributions(found: Mapping[str, Estimate], path: str | Path) -> Path:
     panel.set_xlabel("return lost when this agent alone acts at random")
     tidy(panel)
     save_picture(figure, path)
+    rows = ((name, estimate.value, estimate.low, estimate.high) for name, estimate in found.items())
+    write_data(path, ("agent", "return_lost", "low", "high"), rows)
     return Path(path)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from masoft.errors import ConfigurationError, explain
 from masoft.files.text import number, read_table
-from masoft.studies.style import COLOURS, DASHES, new_figure, save_picture, tidy
+from masoft.runs.settings import LOG
+from masoft.runs.style import COLOURS, DASHES, legend_below, new_figure, save_picture, tidy, write_data
 
-LOG = "progress.csv"
 STEPS = "time/total_timesteps"
 # Column of the log (or its part before the agent's name) -> label of its panel.
 PANELS = {
@@ -54,7 +54,7 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
 
     Args:
         folder: of a run of `masoft train`, or of one in a study.
-        path: picture to write; its ending decides the format.
+        path: picture to write; its ending decides the format; the numbers lie beside it as CSV.
 
     Raises:
         ConfigurationError: the folder has no log, or learning had not begun when it ended.
@@ -71,10 +71,14 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
             style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
             panel.plot(steps, values, label=agent or None, **style)
         panel.set(title=PANELS[name], xlabel="environment steps")
-        if any(lines):
-            panel.legend(frameon=False, fontsize=8)
         tidy(panel)
     for panel in panels[len(traces) :]:
         panel.set_visible(False)
+    named = next((panel for panel, lines in zip(panels, traces.values(), strict=False) if any(lines)), None)
+    if named is not None:
+        legend_below(figure, named)
     save_picture(figure, path)
+    rows = ((name, agent, step, value) for name, lines in traces.items() for agent, line in lines.items()
+            for step, value in zip(*line, strict=True))  # fmt: skip
+    write_data(path, ("quantity", "agent", "timesteps", "value"), rows)
     return Path(path)

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
+from stable_baselines3.common.logger import Logger
+
 import masoft
-from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
-
-Suggest = Callable[[Any], Mapping[str, Any]]
-"""What a search space is: a function of an Optuna trial that gives constructor arguments."""
-
-
-def off_policy_space(trial: Any) -> dict[str, Any]:
-    """Rates, batch and target updates of methods with a replay buffer."""
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
-        "batch_size": trial.suggest_categorical("batch_size", [64, 128, 256, 512]),
-        "gamma": 1 - trial.suggest_float("one_minus_gamma", 0.003, 0.1, log=True),
-        "tau": trial.suggest_float("tau", 0.002, 0.05, log=True),
-    }
-
-
-def on_policy_space(trial: Any) -> dict[str, Any]:
-    """Rates and horizons of methods that learn from fresh rollouts."""
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
-        "gamma": 1 - trial.suggest_float("one_minus_gamma", 0.003, 0.1, log=True),
-        "gae_lambda": trial.suggest_float("gae_lambda", 0.8, 0.99),
-    }
-
-
-def space_of(algorithm: str) -> Suggest:
-    """The ready search space of an algorithm.
-
-    Raises:
-        ConfigurationError: there is none that its constructor takes.
-    """
-    if algorithm not in masoft.ALGORITHMS:
-        cure = nearest(algorithm, masoft.ALGORITHMS)
-        raise ConfigurationError(explain("The algorithm", "a known one", algorithm, cure))
-    names = set(getattr(masoft, algorithm).parameter_names())
-    if {"learning_rate", "batch_size", "gamma", "tau"} <= names:
-        return off_policy_space
-    if {"learning_rate", "gamma", "gae_lambda"} <= names:
-        return on_policy_space
-    raise ConfigurationError(explain("space", f"given for {algorithm}", None, "Pass a function of an Optuna trial."))
+from masoft.errors import MissingDependencyError
+from masoft.runs.driver import loop
+from masoft.runs.evaluations import Evaluation, Evaluations
+from masoft.studies.spaces import Space as Space
+from masoft.studies.spaces import Suggest as Suggest
+from masoft.studies.spaces import read_space as read_space
+from masoft.studies.spaces import space_of as space_of
 
 
 def search(
@@ -67,7 +36,8 @@ def search(
         estimator: what to clone, for example ``HASAC(policy_kwargs=dict(net_arch=[64, 64]))``.
         env: id or callable; each trial makes its own.
         total_timesteps: environment steps of a trial.
-        space: function of an Optuna trial that gives constructor arguments; None: `space_of` the algorithm.
+        space: function of an Optuna trial that gives constructor arguments, a `Space` for example; None: `space_of` the
+            algorithm.
         n_trials: how many, >= 1.
         n_reports: evaluations of a trial, after each of which it may be stopped, >= 1.
         eval_env: id or callable to evaluate in; None: the same as ``env``.
@@ -81,10 +51,7 @@ def search(
     Raises:
         MissingDependencyError: Optuna is not installed.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise MissingDependencyError('The search needs Optuna. pip install "masoft[studies]"') from None
+    optuna = the_optuna()
     suggest = space or space_of(type(estimator).__name__)
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
@@ -92,23 +59,61 @@ def search(
     def objective(trial: Any) -> float:
         parameters = dict(suggest(trial))
         trial.set_user_attr("parameters", parameters)
-        train_env = masoft.make_vec(env, seed=seed)
-        arena = masoft.make_vec(env if eval_env is None else eval_env, seed=None if seed is None else seed + 1)
-        try:
+        arena_seed = None if seed is None else seed + 1
+        with (
+            closing(masoft.make_vec(env, seed=seed)) as train_env,
+            closing(masoft.make_vec(env if eval_env is None else eval_env, seed=arena_seed)) as arena,
+        ):
             model = masoft.clone(estimator).set_params(**parameters, env=train_env, seed=seed)
-            score = float("-inf")
-            for report in range(1, n_reports + 1):
-                due = total_timesteps * report // n_reports - model.num_timesteps
-                if due > 0:
-                    model.learn(due, reset_num_timesteps=False, log_interval=None)
-                score = model.score(arena, eval_episodes)
-                trial.report(score, model.num_timesteps)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
-            return score
-        finally:
-            train_env.close()
-            arena.close()
+            return train_trial(trial, model, arena, total_timesteps, n_reports, eval_episodes)
 
     study.optimize(objective, n_trials=n_trials)
     return study
+
+
+def train_trial(
+    trial: Any, model: Any, arena: Any, total_timesteps: int, n_reports: int, eval_episodes: int,
+    *, arena_seed: int | None = None,
+) -> float:  # fmt: skip
+    """Train the model of a trial, which its evaluations may end.
+
+    Args:
+        trial: of Optuna.
+        model: untrained.
+        arena: VecEnv of its evaluations.
+        total_timesteps: environment steps.
+        n_reports: evaluations, >= 1.
+        eval_episodes: of each.
+        arena_seed: before each of them; None: they go on.
+
+    Returns:
+        the mean return of the last one.
+
+    Raises:
+        optuna.TrialPruned: the trial was stopped early.
+    """
+
+    def is_weak(found: Evaluation) -> bool:
+        trial.report(found.mean_return, found.timesteps)
+        return found.timesteps < total_timesteps and bool(trial.should_prune())
+
+    every = max(total_timesteps // n_reports, 1)
+    watch = Evaluations(arena, None, every, eval_episodes, seed=arena_seed, at_end=True, is_enough=is_weak)
+    loop(model, total_timesteps, Logger(None, []), [watch])
+    if watch.has_stopped:
+        raise the_optuna().TrialPruned
+    assert watch.latest is not None
+    return watch.latest
+
+
+def the_optuna() -> Any:
+    """The module.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise MissingDependencyError('The search needs Optuna. pip install "masoft[studies]"') from None
+    return optuna

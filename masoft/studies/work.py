@@ -15,43 +15,28 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import Logger
-
 import masoft
-from masoft.algorithms.logs import ContinuedLog
-from masoft.callbacks import CheckpointCallback, EvenLogging
+from masoft.callbacks import CheckpointCallback
 from masoft.envs.snapshot import restore_vector, vector_values
 from masoft.errors import FolderBusyError, ModelFileError
 from masoft.files import Decoder, Encoder, FolderLock, Trust, read_archive, write_archive
 from masoft.files.lock import NAME
 from masoft.files.text import write_json, write_text
-from masoft.notation import looks_like_part, parse_part
+from masoft.runs.driver import environments, learn, new_model, parameters_of
+from masoft.runs.evaluations import Evaluations
+from masoft.runs.logs import make_logger
+from masoft.runs.machine import machine
+from masoft.runs.settings import RunSettings
 from masoft.saving.checkpoint_folder import FOLDER, CheckpointFolder
-from masoft.studies.folder import (
-    COLUMNS,
-    CURVE,
-    DONE,
-    FAILED,
-    MODEL,
-    SETTINGS,
-    WORK,
-    curve_digest,
-    is_finished,
-    read_curve,
-)
+from masoft.studies.folder import CURVE, DONE, FAILED, MODEL, SETTINGS, WORK, curve_digest, is_finished
 from masoft.studies.study import Run
 
 EVALUATION_SEED = 1_000_000
-LOG_ROWS, LOG = 40, "progress.csv"
 CHECKPOINTS, LEAST_CHECKPOINT_STEPS = 10, 10_000
 """Checkpoints of a run, and the environment steps that lie between two of them at least."""
 LOOK_SECONDS = 1.0
@@ -143,11 +128,10 @@ def _attempt(run: Run, order: Order, lock: FolderLock) -> Outcome:
     try:
         earlier = _adopt(run, order, part)
         write_json(part / SETTINGS, run.settings())
-        with _one_thread():
-            if not train(run, part, order):
-                _note_seconds(part, earlier + time.monotonic() - began)
-                return Outcome("stopped")
-        values = {"seconds": earlier + time.monotonic() - began, "masoft": masoft.__version__}
+        if not train(run, part, order):
+            _note_seconds(part, earlier + time.monotonic() - began)
+            return Outcome("stopped")
+        values = {"seconds": earlier + time.monotonic() - began, "masoft": masoft.__version__, **machine()}
         write_json(part / DONE, {**values, "curve": curve_digest(part)})
     except FolderBusyError:
         raise
@@ -205,119 +189,48 @@ def _publish(part: Path, place: Path, work: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One CPU thread of PyTorch: runs share the processors by being many."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def train(run: Run, folder: Path, order: Order) -> bool:
     """Train, log, evaluate on the way, save; from the newest checkpoint where there is one.
 
     Returns:
         whether it came to the end; false: the study was stopped, and a checkpoint says where.
     """
-    with (
-        closing(masoft.make_vec(run.task.env, run.n_envs, seed=run.seed, **run.task.kwargs)) as env,
-        closing(masoft.make_vec(run.task.env, 1, seed=EVALUATION_SEED + run.seed, **run.task.kwargs)) as arena,
-    ):
-        model = _model(run, folder, env)
-        step, log_every = model.num_timesteps, max(run.total_timesteps // LOG_ROWS, 1)
+    settings = settings_of(run)
+    with environments(settings, arena_seed=EVALUATION_SEED + run.seed) as (env, arena):
+        model = _model(run, settings, folder, env)
+        step = model.num_timesteps
         if step:
             _restore_arena(arena, folder, step)
-        with closing(Logger(str(folder), [ContinuedLog(folder / LOG, step, log_every, run.n_envs)])) as logger:
-            model.set_logger(logger)
-            saver = Checkpoints(run, folder, order, arena)
-            watch = [Evaluations(arena, run, folder / CURVE), EvenLogging(log_every), saver]
-            steps = model.remaining_timesteps if step else run.total_timesteps
-            if steps:
-                model.learn(steps, callback=watch, log_interval=None, reset_num_timesteps=not step)
+        saver = Checkpoints(run, folder, order, arena)
+        watch = Evaluations(arena, folder / CURVE, run.eval_every, run.eval_episodes, at_end=True)
+        steps = model.remaining_timesteps if step else run.total_timesteps
+        if steps:
+            learn(model, settings, steps, make_logger(folder, settings, step), [watch, saver])
         if saver.is_stopped and model.remaining_timesteps:
             return False
         model.save(folder / MODEL)
         return True
 
 
-def _model(run: Run, folder: Path, env: Any) -> Any:
+def settings_of(run: Run) -> RunSettings:
+    """A run of a study as any other run."""
+    return RunSettings(
+        run.variant.algorithm, run.task.env, dict(run.task.kwargs), run.n_envs, run.seed, run.total_timesteps,
+        dict(run.variant.parameters), eval_every=run.eval_every, eval_episodes=run.eval_episodes,
+    )  # fmt: skip
+
+
+def _model(run: Run, settings: RunSettings, folder: Path, env: Any) -> Any:
     """A new model, or the one of the newest checkpoint; what cannot be gone on with is begun again."""
-    cls = getattr(masoft, run.variant.algorithm)
-    parameters = {name: part(value) for name, value in run.variant.parameters.items()}
     checkpoints = CheckpointFolder(folder)
     if checkpoints.checkpoints():
         try:
-            return cls.resume(folder, env=env, **parameters)
+            return settings.algorithm_class().resume(folder, env=env, **parameters_of(settings))
         except ModelFileError as error:
             warnings.warn(f"{run.key} starts anew: {error}", UserWarning, stacklevel=2)
             checkpoints.clear()
             env.seed(run.seed)
-    return cls(env=env, seed=run.seed, **parameters)
-
-
-def part(value: Any) -> Any:
-    """A setting as the constructor takes it: text like ``KLDrift(0.5)`` becomes that object."""
-    if not isinstance(value, str) or not looks_like_part(value):
-        return value
-    import masoft.mirror
-
-    return parse_part(value, {name: getattr(masoft.mirror, name) for name in masoft.mirror.__all__})
-
-
-class Evaluations(BaseCallback):
-    """Plays the deterministic team on its own environment now and then, and writes each result at once.
-
-    Args:
-        env: VecEnv of teams.
-        run: says how often and how long.
-        path: CSV file with the columns ``timesteps, mean_return, std_return``; goes on from where the model is.
-    """
-
-    def __init__(self, env: Any, run: Run, path: Path) -> None:
-        super().__init__()
-        self._env, self._run, self._path = env, run, path
-        self._rows: list[dict[str, float]] = []
-
-    def _on_training_start(self) -> None:
-        step = self.model.num_timesteps
-        known = read_curve(self._path.parent) if step and self._path.exists() else []
-        self._rows = [row for row in known if row["timesteps"] <= step]
-        self._next = (step // self._run.eval_every + 1) * self._run.eval_every
-        self._write()
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= self._next:
-            self._next = (self.num_timesteps // self._run.eval_every + 1) * self._run.eval_every
-            self._evaluate()
-        return True
-
-    def _on_training_end(self) -> None:
-        is_over = self.num_timesteps >= self.model._total_timesteps
-        if is_over and (not self._rows or self._rows[-1]["timesteps"] != self.num_timesteps):
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        returns, _ = evaluate_policy(
-            self.model,
-            self._env,
-            n_eval_episodes=self._run.eval_episodes,
-            return_episode_rewards=True,
-            warn=False,
-        )
-        values = (self.num_timesteps, float(np.mean(returns)), float(np.std(returns)))
-        self._rows.append(dict(zip(COLUMNS, values, strict=True)))
-        self._write()
-
-    def _write(self) -> None:
-        lines = [",".join(str(row[name]) for name in COLUMNS[1:]) for row in self._rows]
-        steps = [int(row["timesteps"]) for row in self._rows]
-        body = (f"{step},{line}\n" for step, line in zip(steps, lines, strict=True))
-        write_text(self._path, ",".join(COLUMNS) + "\n" + "".join(body))
+    return new_model(settings, env)
 
 
 class Checkpoints(CheckpointCallback):

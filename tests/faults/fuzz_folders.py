@@ -29,9 +29,10 @@ import torch
 from fuzz_files import ODD, mutate_bytes, places
 
 import masoft
-from masoft.cli.plot import Team
-from masoft.cli.run_folder import RunSettings, read_curve
 from masoft.errors import MasoftError
+from masoft.runs.curves import read_curve
+from masoft.runs.settings import RunSettings
+from masoft.runs.trained import Team
 from masoft.studies import Study, Variant, read_results, read_study, run, write_report
 from masoft.studies.traces import read_traces
 
@@ -127,11 +128,11 @@ def read_results_of(folder: Path) -> None:
 
 
 def read_toml(folder: Path) -> None:
-    from masoft.studies.work import part
+    from masoft.presets import strategy
 
     for each in read_study(folder / "study.toml").runs:
         for value in each.variant.parameters.values():
-            part(value)
+            strategy(value)
 
 
 def read_preset(folder: Path) -> None:

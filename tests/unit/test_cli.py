@@ -18,10 +18,11 @@ import masoft
 from masoft.cli import COMMANDS, main
 from masoft.cli.flags import flags_of, parameter_help
 from masoft.cli.output import show_table
-from masoft.cli.run_folder import RunSettings, draw_curve, read_curve
 from masoft.cli.values import parse_pairs, parse_value
 from masoft.errors import ConfigurationError
 from masoft.mirror import FixedOrder, KLDrift, Linear
+from masoft.runs.curves import draw_curve, read_curve
+from masoft.runs.settings import RunSettings
 
 Capture = pytest.CaptureFixture[str]
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--no-progress"]

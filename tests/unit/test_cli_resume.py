@@ -18,9 +18,9 @@ import torch
 
 import masoft
 from masoft.cli import main
-from masoft.cli.run_folder import RunSettings
-from masoft.cli.run_log import make_logger
-from masoft.cli.stopping import STOPPED
+from masoft.runs.logs import make_logger
+from masoft.runs.settings import RunSettings
+from masoft.runs.stopping import STOPPED
 from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--seed", "1"]
@@ -154,9 +154,9 @@ def test_rows_after_the_step_and_off_the_grid_are_taken_anew(tmp_path: Path) -> 
     settings = RunSettings("HASAC", "matrix/maxent", {}, 2, 0, 400, {})  # a row every 10 steps
     header = "time/total_timesteps,loss\n"
     (tmp_path / "progress.csv").write_text(header + "10,1.0\n20,2.0\n24,2.4\n30,3.0\n3")
-    make_logger(tmp_path, settings, 24, quiet=True).close()
+    make_logger(tmp_path, settings, 24).close()
     assert (tmp_path / "progress.csv").read_text() == header + "10,1.0\n20,2.0\n"
-    logger = make_logger(tmp_path, settings, 20, quiet=True)
+    logger = make_logger(tmp_path, settings, 20)
     logger.record("loss", 5.0)
     logger.record("new", 1)
     logger.record("time/total_timesteps", 30)

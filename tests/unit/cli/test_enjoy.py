@@ -13,8 +13,8 @@ from shell import SMALL, run
 
 import masoft
 from masoft.cli.enjoy import watch
-from masoft.cli.run_folder import RunSettings
 from masoft.envs import TeamEnv
+from masoft.runs.settings import RunSettings
 from masoft.studies.panel import WIDTH, beside, figures, written
 
 Capture = pytest.CaptureFixture[str]

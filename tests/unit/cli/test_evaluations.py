@@ -10,7 +10,8 @@ import pytest
 from shell import SMALL, run
 
 import masoft
-from masoft.cli.run_folder import RunSettings, read_curve, read_evaluations
+from masoft.runs.curves import read_curve, read_evaluations
+from masoft.runs.settings import RunSettings
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "hasac", "matrix/maxent", "--seed", 1, "--eval-episodes", 2, *SMALL]

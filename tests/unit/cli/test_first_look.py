@@ -9,10 +9,10 @@ import pytest
 from shell import SMALL, run
 
 import masoft
-from masoft.cli.evaluations import read_evaluations
-from masoft.cli.first_look import COPIES, LOOKS, OTHER, Look, look_of, quick_parameters
-from masoft.cli.run_folder import RunSettings
 from masoft.envs import registered
+from masoft.runs.curves import read_evaluations
+from masoft.runs.first_look import COPIES, LOOKS, OTHER, Look, look_of, quick_parameters
+from masoft.runs.settings import RunSettings
 
 Capture = pytest.CaptureFixture[str]
 

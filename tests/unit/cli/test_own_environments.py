@@ -11,9 +11,9 @@ import pytest
 from shell import SMALL, run
 
 import masoft
-from masoft.cli.run_folder import RunSettings
 from masoft.envs import find, imports_own_code
 from masoft.errors import ConfigurationError, nearest
+from masoft.runs.settings import RunSettings
 
 Capture = pytest.CaptureFixture[str]
 Own = Callable[..., str]

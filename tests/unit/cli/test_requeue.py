@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from masoft.cli import main
-from masoft.cli.run_folder import RunSettings
-from masoft.cli.stopping import STOPPED
 from masoft.files import FolderLock, read_archive
 from masoft.files.lock import NAME
+from masoft.runs.settings import RunSettings
+from masoft.runs.stopping import STOPPED
 from masoft.saving.checkpoint_folder import CheckpointFolder
 
 SMALL = ["--learning-starts", "16", "--batch-size", "8", "--policy-kwargs", '{"net_arch": [8]}', "--seed", "1"]

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from masoft.cli.run_folder import RunSettings, read_curve
-from masoft.cli.run_log import make_logger
 from masoft.errors import ConfigurationError, MasoftError
+from masoft.runs.curves import read_curve
+from masoft.runs.logs import make_logger
+from masoft.runs.settings import RunSettings
 from masoft.studies import Study, Task, Variant, read_results, run, write_report
 from masoft.studies.folder import CURVE, DONE, INDEX, SETTINGS, is_finished, is_pending, read_index
 from masoft.studies.traces import read_traces
@@ -86,7 +87,7 @@ def test_the_log_of_a_run_cut_anywhere(whole: Path, tmp_path: Path) -> None:
         read_curve(tmp_path)
         read_traces(tmp_path)
         if n % 23 == 0:
-            make_logger(tmp_path, settings, 8, quiet=True).close()
+            make_logger(tmp_path, settings, 8).close()
 
 
 @pytest.mark.parametrize("text", ['{"env": 5}', "[]", "[" * 100_000, "\xff", '{"algorithm": "HASAC"}', "1" * 5000])

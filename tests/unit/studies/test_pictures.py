@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,19 @@ from PIL import Image
 
 import masoft
 from masoft.errors import ConfigurationError, MissingDependencyError
+from masoft.mirror import FixedOrder
+from masoft.runs.settings import RunSettings
+from masoft.runs.style import COLOURS, DASHES, heat_map, new_figure
+from masoft.runs.training import Show, resume, start
 from masoft.studies import (
     contributions,
+    draw_actions,
     draw_contributions,
+    draw_order,
     draw_policies,
     draw_traces,
     record_episode,
 )
-from masoft.studies.style import COLOURS, DASHES, heat_map, new_figure
 from masoft.studies.teams import choice_probabilities
 from masoft.studies.traces import read_traces
 from masoft.testing.games import IdentityTeam
@@ -179,3 +186,75 @@ def test_lines_differ_in_black_and_white_too() -> None:
     panel = new_figure(2, 2).subplots()
     heat = heat_map(panel, np.eye(2), ["a", "b"], ["a", "b"]).cmap(np.linspace(0, 1, 50))[:, :3]
     assert (np.diff(heat @ [0.299, 0.587, 0.114]) > 0).all(), "brighter is more"
+
+
+# ---------------------------------------------------------------- actions and update order over training
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("learned")
+    parameters = {
+        "learning_starts": 8,
+        "batch_size": 4,
+        "policy_kwargs": {"net_arch": [4]},
+        "order": FixedOrder((1, 0)),
+    }
+    settings = RunSettings("HASAC", "matrix/maxent", {}, 1, 0, 40, parameters, eval_every=10, eval_episodes=5)
+    start(settings, folder, Show(episodes=0, is_silent=True))
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_actions_over_training(learned: Path, tmp_path: Path) -> None:
+    path = draw_actions(learned, tmp_path / "actions.png")
+    rows = rows_of(tmp_path / "actions.csv")
+    assert n_colours(path) > 20 and len(rows) == 4 * 2 * 3
+    for step in ("10", "20", "30", "40"):
+        for agent in ("agent_0", "agent_1"):
+            shares = [float(row["value"]) for row in rows if (row["timesteps"], row["agent"]) == (step, agent)]
+            assert sum(shares) == pytest.approx(1)
+
+
+def test_numbers_are_drawn_as_a_band(tmp_path: Path) -> None:
+    table = tmp_path / "evaluated_actions.csv"
+    table.write_text("timesteps,agent,entry,what,value\n5,a,0,mean,0.5\n5,a,0,std,0.1\n9,a,0,mean,0.7\n9,a,0,std,0.1\n")
+    draw_actions(tmp_path, tmp_path / "actions.png")
+    assert [row["value"] for row in rows_of(tmp_path / "actions.csv")] == ["0.5", "0.7", "0.1", "0.1"]
+
+
+def test_the_order_of_updates_is_counted(learned: Path, tmp_path: Path) -> None:
+    draw_order(learned, tmp_path / "order.png")
+    counts = {(row["agent"], row["position"]): int(row["updates"]) for row in rows_of(tmp_path / "order.csv")}
+    assert (
+        counts["agent_1", "0"] == counts["agent_0", "1"] > 10 and counts["agent_0", "0"] == counts["agent_1", "1"] == 0
+    )
+
+
+def test_a_resumed_run_counts_on(learned: Path, tmp_path: Path) -> None:
+    shutil.copytree(learned, tmp_path / "longer")
+    resume(tmp_path / "longer", Show(episodes=0, is_silent=True), extend=20)
+    before, after = (sum(int(row["updates"]) for row in rows_of(each / "update_order.csv"))
+                     for each in (learned, tmp_path / "longer"))  # fmt: skip
+    assert before < after <= 2 * before
+    steps = [row["timesteps"] for row in rows_of(tmp_path / "longer" / "evaluated_actions.csv")]
+    assert list(dict.fromkeys(steps)) == ["10", "20", "30", "40", "50", "60"]
+
+
+def test_runs_that_have_noted_nothing(tmp_path: Path) -> None:
+    for draw in (draw_actions, draw_order):
+        with pytest.raises(ConfigurationError, match="masoft train"):
+            draw(tmp_path, tmp_path / "x.png")
+
+
+def test_traces_have_their_numbers_beside_them(learned: Path, tmp_path: Path) -> None:
+    draw_traces(learned, tmp_path / "traces.png")
+    rows = rows_of(tmp_path / "traces.csv")
+    assert {"ent_coef", "entropy"} <= {row["quantity"] for row in rows}
+    logged = [row["train/entropy"] for row in rows_of(learned / "progress.csv") if row["train/entropy"]]
+    drawn_ = [float(row["value"]) for row in rows if row["quantity"] == "entropy" and not row["agent"]]
+    assert drawn_ == [float(each) for each in logged]

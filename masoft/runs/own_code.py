@@ -1,4 +1,4 @@
-"""Environments of the user's own on a command line, ``module:Class``: where they are, and who vouches for them."""
+"""Environments of the user's own, ``module:Class``: where they are, and who vouches for them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import os
 import sys
 from typing import Any
 
-import click
-
+from masoft.envs import imports_own_code
 from masoft.errors import ConfigurationError, explain
-
-trusted_option = click.option(
-    "--trusted", is_flag=True, help="Import the environment of somebody's own, module:Class, that the files name."
-)
 
 
 def find_here(env: str) -> None:
     """Let Python find the module of an environment of the user's own in this folder, after its own path."""
-    from masoft.envs import imports_own_code
-
     if imports_own_code(env) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 
@@ -34,7 +27,6 @@ def ask_trust(env: str, named_by: Any, *, trusted: bool) -> None:
     Raises:
         ConfigurationError: not trusted.
     """
-    from masoft.envs import imports_own_code
 
     if imports_own_code(env) and not trusted:
         cure = f"Making it would import and run the module {env.partition(':')[0]!r}; if you know it, pass --trusted."

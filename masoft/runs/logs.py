@@ -9,7 +9,7 @@ from pathlib import Path
 from stable_baselines3.common.logger import KVWriter, Logger, make_output_format
 
 from masoft.algorithms.logs import ContinuedLog, Tolerant
-from masoft.cli.run_folder import LOG, RunSettings
+from masoft.runs.settings import LOG, RunSettings
 
 
 def _silence_writer() -> None:
@@ -24,26 +24,25 @@ def _silence_writer() -> None:
     threading.excepthook = hook
 
 
-def make_logger(folder: Path, settings: RunSettings, step: int, *, quiet: bool) -> Logger:
-    """CSV, TensorBoard where it is installed, and a table on the screen unless it shall be quiet.
+def make_logger(
+    folder: Path, settings: RunSettings, step: int, *, on_screen: bool = False, tensorboard: bool = False
+) -> Logger:
+    """CSV, and what else is asked for.
 
     Args:
         folder: of the run.
         settings: of the run.
         step: environment steps that the model has taken; a log that is there goes on from it.
-        quiet: whether the screen stays empty.
+        on_screen: whether SB3's table is printed, too.
+        tensorboard: whether TensorBoard's file is written, where it is installed.
     """
-    outputs: dict[str, KVWriter] = {}
-    if not quiet:
-        outputs["The table on the screen"] = make_output_format("stdout", str(folder))
     path = folder / LOG
-    has_rows = step > 0 and path.exists()
-    outputs[str(path)] = (
-        ContinuedLog(path, step, settings.log_every, settings.n_envs)
-        if has_rows
-        else make_output_format("csv", str(folder))
-    )
-    if importlib.util.find_spec("tensorboard") is not None:
+    if not step:
+        path.unlink(missing_ok=True)
+    outputs: dict[str, KVWriter] = {str(path): ContinuedLog(path, step, settings.log_every, settings.n_envs)}
+    if on_screen:
+        outputs["The table on the screen"] = make_output_format("stdout", str(folder))
+    if tensorboard and importlib.util.find_spec("tensorboard") is not None:
         _silence_writer()
         outputs[f"The TensorBoard log in {folder}"] = make_output_format("tensorboard", str(folder))
     return Logger(str(folder), [Tolerant(output, name) for name, output in outputs.items()])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import click
 from stable_baselines3.common.callbacks import BaseCallback
 
 from masoft.callbacks import TeamProgressBar, clock, recent_return
@@ -44,7 +43,7 @@ class ProgressLines(BaseCallback):
     def _on_step(self) -> bool:
         if self.model.num_timesteps >= self._next:
             self._next += self._every
-            click.echo(self._line(), err=True)
+            print(self._line(), file=sys.stderr, flush=True)
         return True
 
     def _line(self) -> str:

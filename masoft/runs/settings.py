@@ -1,20 +1,22 @@
-"""What a training run leaves behind: one folder with the settings, the log, the model and the picture."""
+"""What a run is: its settings, and the names of the files that it leaves in its folder."""
 
 from __future__ import annotations
 
-import csv
+import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import masoft
 from masoft.errors import ConfigurationError, explain
-from masoft.files import read_json, read_table, replace_file
-from masoft.files.text import check_record, number, write_json
+from masoft.files import read_json
+from masoft.files.text import check_record, write_json
 
-SETTINGS = "run.json"
+SETTINGS, STUDY_RUN = "run.json", "settings.json"
+"""Settings of a run of `masoft train`, and of one in a study."""
 MODEL = "model.zip"
+OUTCOME = "outcome.json"
 BEST, TABLE = "best.zip", "evaluations.csv"
 COLUMNS = ("timesteps", "mean_return", "std_return")
 LOG = "progress.csv"
@@ -92,23 +94,29 @@ class RunSettings:
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""
-        write_json(folder / SETTINGS, asdict(self))
+        write_json(folder / SETTINGS, self.plain())
+
+    def plain(self) -> dict[str, Any]:
+        """By field, as ``run.json`` has them: a part of an algorithm is its repr, which rebuilds it."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return dict(json.loads(json.dumps(values, default=repr)))
 
     @classmethod
     def load(cls, folder: Path) -> RunSettings:
-        """Read ``run.json``.
+        """Read ``run.json``, or ``settings.json`` in the folder of a study's run.
 
         Raises:
             ConfigurationError: the folder is no run, or the file is damaged.
         """
+        path = folder / (SETTINGS if (folder / SETTINGS).exists() else STUDY_RUN)
         try:
-            values = read_json(folder / SETTINGS)
+            values = read_json(path)
         except (FileNotFoundError, NotADirectoryError):
             cure = "Give the folder that `masoft train ... --out FOLDER` wrote."
             raise ConfigurationError(
                 explain("The run folder", f"one with {SETTINGS} in it", str(folder), cure)
             ) from None
-        check_record(cls, values, folder / SETTINGS)
+        check_record(cls, values, path)
         return cls(**values)
 
 
@@ -124,56 +132,3 @@ def new_folder(out: str, *, overwrite: bool) -> Path:
         raise ConfigurationError(explain("--out", "a folder without a run in it", out, cure))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def read_curve(folder: Path) -> tuple[list[int], list[float]]:
-    """Mean return of recent training episodes over environment steps, from SB3's CSV log."""
-    steps, returns = [], []
-    for row in read_table(folder / LOG)[1]:
-        value, step = number(row.get("rollout/ep_rew_mean")), number(row.get("time/total_timesteps"))
-        if value is not None and step is not None:
-            steps.append(int(step))
-            returns.append(value)
-    return steps, returns
-
-
-def draw_curve(folder: Path, title: str, reference: tuple[str, float] | None = None) -> Path | None:
-    """Draw ``learning_curve.png``; None where no episode has ended yet.
-
-    Args:
-        folder: the run.
-        title: above the picture.
-        reference: name and height of a dashed line to compare with.
-    """
-
-    steps, returns = read_curve(folder)
-    if not steps:
-        return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(steps, returns, color="#0072B2", linewidth=1.8, label="in training")
-    evaluations = read_evaluations(folder)
-    if evaluations:
-        at, means, _ = zip(*evaluations, strict=True)
-        axes.plot(at, means, color="#009E73", marker="o", linewidth=1.8, label="evaluated")
-    if reference is not None:
-        axes.axhline(reference[1], color="#D55E00", linestyle="--", label=reference[0])
-    if evaluations or reference is not None:
-        axes.legend(frameon=False)
-    axes.set(title=title, xlabel="environment steps", ylabel="mean return of episodes")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    replace_file(folder / PICTURE, lambda file: figure.savefig(file, dpi=150, format="png"))
-    return folder / PICTURE
-
-
-def read_evaluations(folder: Path) -> list[tuple[int, float, float]]:
-    """Steps, mean and standard deviation of the return of each evaluation of a run; empty where there were none."""
-    path = folder / TABLE
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
-    return [(int(steps), float(mean), float(std)) for steps, mean, std in rows]

@@ -1,23 +1,20 @@
-"""What commands do when the system or another process wants the run or its folder: signals, locks, going on."""
+"""What a run does when the system or another process wants it or its folder: signals, locks, going on."""
 
 from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import Any
 
 from masoft.errors import ConfigurationError, explain
 from masoft.files import FolderLock, shown
 from masoft.files.lock import NAME
-
-if TYPE_CHECKING:
-    from masoft.cli.run_folder import RunSettings
+from masoft.runs.settings import SETTINGS, RunSettings
 
 STOPPED = 75
 """Exit status of a command that a signal ended in good order; type it again to go on (`EX_TEMPFAIL` of sysexits.h)."""
@@ -42,15 +39,6 @@ def termination_as_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def requeue_option() -> click.Option:
-    """The flag of a command that may be typed again and again."""
-    return click.Option(
-        ["--resume-or-start"],
-        is_flag=True,
-        help="Go on with the run that --out holds, or start it: the same command for every requeue.",
-    )
-
-
 @contextmanager
 def run_folder(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
     """The folder of a run, made if absent, as this command's own.
@@ -65,7 +53,7 @@ def run_folder(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
     folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder / NAME, f"The folder {str(folder)!r}", wait=wait, is_shared=True) as lock:
         if lock.taken_over is not None:
-            click.echo(shown(f"Took {folder} over from {lock.taken_over}, which is gone."), err=True)
+            print(shown(f"Took {folder} over from {lock.taken_over}, which is gone."), file=sys.stderr)
         yield lock
 
 
@@ -75,20 +63,17 @@ def can_resume(folder: Path, settings: RunSettings) -> bool:
     Raises:
         ConfigurationError: it holds another one.
     """
-    from masoft.cli.run_folder import SETTINGS, RunSettings
     from masoft.saving.checkpoint_folder import CheckpointFolder
 
     if not (folder / SETTINGS).exists() or not CheckpointFolder(folder).checkpoints():
         return False
-    there, asked = _plain(RunSettings.load(folder)), _plain(settings)
-    for name, value in asked.items():
-        if there[name] != value:
+    there, asked = RunSettings.load(folder).plain(), settings.plain()
+    before = json.loads(
+        json.dumps(asdict(settings), default=repr)
+    )  # files of 0.1 have the fields of parts, not their class
+    for name in sorted(asked.keys() - set(OF_THE_PROGRAM)):
+        if there[name] not in (asked[name], before[name]):
             cure = f"Its run has another {name}: give the same flags, or another --out."
-            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(value), there[name], cure))
+            got = there[name]
+            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(asked[name]), got, cure))
     return True
-
-
-def _plain(settings: RunSettings) -> dict[str, Any]:
-    """Settings as they look in ``run.json``."""
-    values = json.loads(json.dumps(asdict(settings), default=repr))
-    return {name: value for name, value in values.items() if name not in OF_THE_PROGRAM}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from masoft.files import replace_file
+from masoft.files import replace_file, write_text
+from masoft.runs.tables import as_csv
 
 # Okabe and Ito's colours, darkest first; the yellow one is left out, since it fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -68,3 +70,10 @@ def save_picture(figure: Any, path: str | Path) -> None:
     """Write a figure wholly or not at all; the path's ending decides the format, png where it has none."""
     place = Path(path)
     replace_file(place, lambda file: figure.savefig(file, format=place.suffix[1:].lower() or "png"))
+
+
+def write_data(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write the numbers of a picture as CSV beside it; what is no number (NaN) is left empty."""
+    place = Path(path).with_suffix(".csv")
+    write_text(place, as_csv(columns, rows))
+    return place

@@ -1,0 +1,59 @@
+"""The callback that `masoft train`, studies and benchmarks share, on the smallest real game."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stable_baselines3.common.logger import Logger
+
+from masoft.runs.driver import environments, learn, new_model
+from masoft.runs.evaluations import Columns, Evaluations
+from masoft.runs.settings import RunSettings
+
+SMALL = {"learning_starts": 8, "batch_size": 4, "policy_kwargs": {"net_arch": [4]}, "drift": "KLDrift(0.5)"}
+
+
+def trained(table: Path, steps: int = 20, **how: Any) -> list[dict[str, str]]:
+    settings = RunSettings("MEHAML", "matrix/maxent", {}, 1, 0, steps, SMALL, eval_every=8, eval_episodes=2)
+    with environments(settings, arena_seed=1) as (env, arena):
+        model = new_model(settings, env)
+        learn(model, settings, steps, Logger(None, []), [Evaluations(arena, table, 8, 2, **how)])
+    with table.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("how", "steps"),
+    [({}, [8, 16]), ({"at_start": True}, [1, 8, 16]), ({"at_end": True}, [8, 16, 20])],
+)
+def test_evaluations_come_when_they_are_due(how: dict[str, bool], steps: list[int], tmp_path: Path) -> None:
+    assert [int(row["timesteps"]) for row in trained(tmp_path / "t.csv", **how)] == steps
+
+
+def test_columns_are_chosen(tmp_path: Path) -> None:
+    columns: Columns = {"env_steps": lambda found: found.timesteps, "seconds": lambda found: found.wall_s}
+    rows = trained(tmp_path / "t.csv", columns=columns)
+    assert [*rows[0]] == ["env_steps", "seconds"]
+    assert 0 <= float(rows[0]["seconds"]) < float(rows[1]["seconds"])
+
+
+def test_parts_written_as_text_become_objects(tmp_path: Path) -> None:
+    from masoft.mirror import KLDrift
+
+    settings = RunSettings("MEHAML", "matrix/maxent", {}, 1, 0, 20, SMALL)
+    with environments(settings) as (env, arena):
+        assert new_model(settings, env).drift == KLDrift(0.5) and arena is None
+
+
+def test_threads_and_environments_are_given_back(tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    settings = RunSettings("HASAC", "matrix/maxent", {}, 1, 0, 20, {}, threads=before + 1, eval_every=8)
+    with pytest.raises(ZeroDivisionError), environments(settings):
+        assert torch.get_num_threads() == before + 1
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before
