@@ -25,7 +25,7 @@ from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.habits import POLICIES
-from masoft.mirror.schedule import value_at
+from masoft.mirror.schedule import Progress, value_at
 from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
@@ -162,9 +162,9 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
         return value_at(self.lr_schedules[part], self.progress_remaining, f"learning_rate of the {part}", Real(0))
 
     @property
-    def progress_remaining(self) -> float:
-        """Share of the training that is left, from 1 to 0."""
-        return self._current_progress_remaining
+    def progress_remaining(self) -> Progress:
+        """Share of the training that is left, from 1 to 0; knows the environment steps taken."""
+        return Progress(self._current_progress_remaining, self.num_timesteps)
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)

@@ -27,7 +27,7 @@ from masoft.mirror.neighborhood import (
 from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
 from masoft.mirror.q_target import Mean, QTarget, Smallest, Subset
 from masoft.mirror.reference import EveryK, Pace, Polyak
-from masoft.mirror.schedule import Linear, Schedulable
+from masoft.mirror.schedule import Linear, OverSteps, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Neighborhood",
     "NoDrift",
     "Order",
+    "OverSteps",
     "Pace",
     "ParameterBall",
     "PolicyChange",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypeVar
 
 from masoft.errors import ConfigurationError, explain
-from masoft.validation import Constraint, Real, ScheduleOf, check_parameters
+from masoft.validation import Constraint, Integer, Real, ScheduleOf, check_parameters
 
 Scheduled: TypeAlias = float | Callable[[float], float]
 """A number, or a function of the remaining progress (1 at the start, 0 at the end, as in stable-baselines3)."""
@@ -30,6 +30,48 @@ class Linear:
     def __call__(self, progress_remaining: float) -> float:
         """The value at a remaining progress from 1 to 0."""
         return self.end + (self.start - self.end) * progress_remaining
+
+
+class Progress(float):
+    """The remaining progress, 1 at the start and 0 at the end, of a training that knows its environment steps.
+
+    Args:
+        remaining: the remaining progress.
+        n_steps: environment steps taken so far.
+    """
+
+    n_steps: int
+
+    def __new__(cls, remaining: float, n_steps: int) -> Progress:
+        progress = super().__new__(cls, remaining)
+        progress.n_steps = n_steps
+        return progress
+
+
+@dataclass(frozen=True)
+class OverSteps:
+    """A straight line from ``start`` to ``end`` over the first environment steps, then ``end``; longer runs keep it.
+
+    Args:
+        start: value at the first step.
+        end: value from step ``steps`` on.
+        steps: environment steps, >= 1.
+
+    Raises:
+        ConfigurationError: ``steps`` is out of range.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_parameters("OverSteps", {"steps": (Integer(1),)}, {"steps": self.steps})
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value now; of a progress that tells no steps, what a run of ``steps`` steps would have."""
+        taken = getattr(progress_remaining, "n_steps", (1 - progress_remaining) * self.steps)
+        return float(self.end + (self.start - self.end) * max(0.0, 1 - taken / self.steps))
 
 
 @dataclass(frozen=True)
