@@ -23,6 +23,7 @@ from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.q_target import Q_TARGETS, QTarget
 from masoft.mirror.reference import PACES, Pace
+from masoft.mirror.schedule import OverSteps
 from masoft.policies.reference import ReferencePolicies
 from masoft.saving.parts import StatePart
 from masoft.validation import Instance, Integer
@@ -76,7 +77,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int | Schedule = 5,
+        n_steps: int | Schedule = OverSteps(10, 1, steps=50_000),
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
