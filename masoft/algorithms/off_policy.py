@@ -9,9 +9,11 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFrequencyUnit
+from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.utils import should_collect_more_steps
 from stable_baselines3.common.vec_env import VecEnv
 
 from masoft.algorithms.normalise import VecNormalizer
@@ -21,7 +23,6 @@ from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.sequences import SequenceSampler
 from masoft.buffers.stretches import ReplayStretches
-from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.learners.metrics import Metrics
@@ -60,7 +61,6 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
 
     replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
     policy: TeamPolicy
-    _watched: Watched | None = None
     policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(TeamPolicy.policy_names, TeamPolicy)
     followers: ClassVar[Mapping[str, str]] = {
@@ -297,11 +297,43 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
             self._cut_episodes()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
-    def collect_rollouts(self, env: VecEnv, *args: Any, **kwargs: Any) -> RolloutReturn:
-        """Step the environments and store what happens, as SB3 does; a step is remembered where it leaves them."""
-        if self._watched is None or self._watched.watch is not self.watch:
-            self._watched = Watched(self.watch)
-        return super().collect_rollouts(self._watched if env is self.env else env, *args, **kwargs)
+    def collect_rollouts(  # type: ignore[override]
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        train_freq: TrainFreq,
+        replay_buffer: TeamReplayBuffer,
+        action_noise: Any = None,
+        learning_starts: int = 0,
+        log_interval: int | None = None,
+    ) -> RolloutReturn:
+        """Step the environments and store what happens, with stable-baselines3's names for what callbacks see.
+
+        Nothing here is done once an environment; a log is written once a step at most.
+        """
+        self.policy.set_training_mode(False)
+        num_collected_steps = num_collected_episodes = 0
+        callback.on_rollout_start()
+        while should_collect_more_steps(train_freq, num_collected_steps, num_collected_episodes):
+            actions, buffer_actions = self._sample_action(learning_starts, action_noise, env.num_envs)
+            new_obs, rewards, dones, infos = env.step(actions)
+            self.watch.leave()
+            self.num_timesteps += env.num_envs
+            num_collected_steps += 1
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return RolloutReturn(num_collected_steps * env.num_envs, num_collected_episodes, False)
+            self._update_info_buffer(infos, dones)
+            self._store_transition(replay_buffer, buffer_actions, new_obs, rewards, dones, infos)
+            self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+            self._on_step()
+            n_ended = int(np.count_nonzero(dones))
+            num_collected_episodes += n_ended
+            self._episode_num += n_ended
+            if log_interval is not None and self._episode_num % log_interval < n_ended:
+                self.dump_logs()
+        callback.on_rollout_end()
+        return RolloutReturn(num_collected_steps * env.num_envs, num_collected_episodes, True)
 
     def _cut_episodes(self) -> None:
         self.replay_buffer.cut()

@@ -25,6 +25,7 @@ from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
 from masoft.habits import POLICIES
+from masoft.infos import LazyInfos
 from masoft.mirror.schedule import Progress, value_at
 from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
@@ -170,6 +171,13 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)
         # The last rollout may go past the end; no schedule is asked for a place outside of [0, 1].
         self._current_progress_remaining = min(max(self._current_progress_remaining, 0.0), 1.0)
+
+    def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
+        if not isinstance(infos, LazyInfos):
+            super()._update_info_buffer(infos, dones)
+        elif len(infos.ended):
+            ended = infos.ended.tolist()
+            super()._update_info_buffer([infos[env] for env in ended], np.ones(len(ended), bool))
 
     def _resize_statistics(self) -> None:
         """Let the windows over recent episodes have their new length."""

@@ -16,6 +16,7 @@ from masoft.buffers.rows import RowStore, write_place
 from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
+from masoft.infos import LazyInfos
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
 
 PLACE_BYTES = 9
@@ -183,10 +184,15 @@ class TeamReplayBuffer:
             self._frames.write(self.pos, obs)
         terminated = np.zeros(self.n_envs, bool)
         slots = np.full(self.n_envs, -1, np.int32)
-        for env in np.flatnonzero(dones):
-            info = infos[env]
-            terminated[env] = not info.get("TimeLimit.truncated", False)
-            slots[env] = self._store_final(info["terminal_observation"])
+        if isinstance(infos, LazyInfos):
+            ended = infos.ended
+            terminated[ended] = ~infos.cut[ended]
+            slots[ended] = self._store_finals(infos.finals, len(ended))
+        else:
+            for env in np.flatnonzero(dones):
+                info = infos[env]
+                terminated[env] = not info.get("TimeLimit.truncated", False)
+                slots[env] = self._store_final(info["terminal_observation"])
         write_place(self.actions, self.pos, actions)
         write_place(self.rewards, self.pos, rewards)
         write_place(self.terminated, self.pos, terminated)
@@ -317,6 +323,19 @@ class TeamReplayBuffer:
         slot = self._free_slots.pop()
         self._finals.write(slot, obs)
         return slot
+
+    def _store_finals(self, obs: Mapping[str, np.ndarray | Tensor], n: int) -> list[int]:
+        """The same for n observations, (n, ...) by name."""
+        if n == 0:
+            return []
+        while len(self._free_slots) < n:
+            self._grow_finals()
+        slots = self._free_slots[: -n - 1 : -1]
+        del self._free_slots[-n:]
+        places = torch.as_tensor(slots, device=self.device)
+        for name, view in self.finals.items():
+            view[places] = torch.as_tensor(obs[name]).to(self.device, view.dtype)
+        return slots
 
     def _grow_finals(self) -> None:
         old, kept = len(next(iter(self.finals.values()))), self._finals

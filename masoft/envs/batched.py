@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from masoft.envs.actions import ROUNDING, ActionSplitter
 from masoft.errors import ConfigurationError, EnvironmentFault, explain
+from masoft.infos import LazyInfos
 from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
 
 Joint = dict[str, Any]
@@ -124,14 +126,8 @@ class BatchedVecEnv(VecEnv):
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
         self._check_finite(step.finals)
         own = np.where(acted, step.rewards, 0)
-        names = self.team.names
-        infos: list[dict[str, Any]] = [{"rewards": dict(zip(names, row, strict=True))} for row in own.tolist()]
+        infos = LazyInfos(self.team.names, own, step.finals, step.terminated, step.truncated, step.successes)
         dones = step.terminated | step.truncated
-        for env in np.flatnonzero(dones):
-            infos[env]["terminal_observation"] = {name: _copy(values[env]) for name, values in step.finals.items()}
-            infos[env]["TimeLimit.truncated"] = bool(step.truncated[env] and not step.terminated[env])
-            if step.successes is not None:
-                infos[env]["is_success"] = bool(step.successes[env])
         return self._remember(step.observations), self._team_reward(own, acted), dones, infos
 
     def _remember(self, observations: Joint) -> Joint:
@@ -239,6 +235,30 @@ class BatchedVecEnv(VecEnv):
             raise ConfigurationError(explain(f"indices of {method}", "None (all environments)", indices, SEPARATE))
 
 
+class BatchMonitor(VecMonitor):
+    """stable-baselines3's VecMonitor, which looks only at the episodes that have ended."""
+
+    def step_wait(self) -> Any:
+        """Step, and tell the return and length of each episode that has ended."""
+        observations, rewards, dones, infos = self.venv.step_wait()
+        self.episode_returns += rewards
+        self.episode_lengths += 1
+        for env in np.flatnonzero(dones).tolist():
+            episode = {
+                "r": self.episode_returns[env],
+                "l": self.episode_lengths[env],
+                "t": round(time.time() - self.t_start, 6),
+                **{key: infos[env][key] for key in self.info_keywords},
+            }
+            infos[env]["episode"] = episode
+            self.episode_count += 1
+            if self.results_writer:
+                self.results_writer.write_row(episode)
+        self.episode_returns[dones] = 0
+        self.episode_lengths[dones] = 0
+        return observations, rewards, dones, infos
+
+
 def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:
     """A batch inside stable-baselines3's VecMonitor, as separate environments are inside Monitors.
 
@@ -247,10 +267,6 @@ def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:
         monitor_dir: folder for the monitor's file; None writes none.
     """
     if monitor_dir is None:
-        return VecMonitor(vec_env)
+        return BatchMonitor(vec_env)
     os.makedirs(monitor_dir, exist_ok=True)
-    return VecMonitor(vec_env, os.path.join(monitor_dir, "0"))
-
-
-def _copy(values: Any) -> Any:
-    return values.copy() if isinstance(values, np.ndarray) else values.clone()
+    return BatchMonitor(vec_env, os.path.join(monitor_dir, "0"))

@@ -21,12 +21,10 @@ from stable_baselines3.common.vec_env import (
 )
 
 from masoft.envs.team_env import TeamEnv
-from masoft.envs.watch import Watched
 from masoft.errors import ConfigurationError, SpaceError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, ActionSpec, AgentSpec, StateView, TeamSpec, check_agent_spaces
 
 KEEPS_OBSERVATIONS = (
-    Watched,
     Monitor,
     VecMonitor,
     VecCheckNan,

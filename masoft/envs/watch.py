@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecEnvWrapper
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from masoft.envs.team_env import TeamEnv
 
@@ -75,34 +74,6 @@ class Watch:
     def was_moved(self) -> bool:
         """Whether somebody else has moved them, who was not asked to."""
         return not (self.is_new or self._is_forgiven or _same(self._position(), self._left))
-
-
-class Watched(VecEnvWrapper):
-    """The learner's environments as stable-baselines3's loop gets them: its steps are told to the watch.
-
-    Args:
-        watch: that of the environments.
-    """
-
-    def __init__(self, watch: Watch) -> None:
-        super().__init__(watch.vec_env)
-        self.watch = watch
-
-    def step(self, actions: Any) -> VecEnvStepReturn:
-        """Step, and remember where that left the environments."""
-        answer = self.venv.step(actions)
-        self.watch.leave()
-        return answer
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """Collect a step that was started."""
-        answer = self.venv.step_wait()
-        self.watch.leave()
-        return answer
-
-    def reset(self) -> VecEnvObs:
-        """Start episodes."""
-        return self.venv.reset()
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -114,6 +114,8 @@ class VmasVecEnv(BatchedVecEnv):
         tensors: give observations as tensors on that device instead of arrays; by default where it is not the CPU.
             masoft's algorithms take either. On the CPU arrays are windows into the tensors, without a copy.
         team_reward: see `masoft.envs.TeamEnv`; ``"auto"``: the mean.
+        seeding: ``"world"``: an episode's start depends on its own world's seed alone. ``"batch"``: on the whole batch;
+            then worlds that start together do so in one call, which hundreds of worlds need.
         **options: see `VmasTeam`.
     """
 
@@ -126,9 +128,10 @@ class VmasVecEnv(BatchedVecEnv):
         device: torch.device | str = "cpu",
         tensors: bool | None = None,
         team_reward: str = "auto",
+        seeding: str = "world",
         **options: Any,
     ) -> None:
-        self.world = VmasWorld(scenario, n_envs, device, options)
+        self.world = VmasWorld(scenario, n_envs, device, options, seeding)
         self.max_steps = _checked(max_steps)
         self.tensors = self.world.device.type != "cpu" if tensors is None else tensors
         self.told: list[dict[str, Tensor]] = []

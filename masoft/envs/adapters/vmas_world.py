@@ -28,6 +28,9 @@ SCENARIOS = (
 )  # fmt: skip
 
 
+SEEDINGS = ("world", "batch")
+
+
 class VmasWorld:
     """Worlds that move together on one torch device.
 
@@ -40,13 +43,25 @@ class VmasWorld:
         scenario: a name that ``vmas`` knows; masoft lists `SCENARIOS`.
         n_worlds: how many.
         device: where the simulation runs, and where its tensors are.
+        seeding: ``"world"``: world i starts each episode from a seed of its own, one world after the other.
+            ``"batch"``: all draw from one stream, and worlds that start together do so in one call.
         options: ``continuous_actions``, ``multidiscrete_actions``, and the scenario's own.
 
     Raises:
         ConfigurationError: an unknown scenario or option.
     """
 
-    def __init__(self, scenario: str, n_worlds: int, device: torch.device | str, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        scenario: str,
+        n_worlds: int,
+        device: torch.device | str,
+        options: dict[str, Any],
+        seeding: str = "world",
+    ) -> None:
+        if seeding not in SEEDINGS:
+            raise ConfigurationError(explain("seeding", f"one of {SEEDINGS}", seeding))
+        self.seeding = seeding
         self.device = torch.device(device)
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Scenario kwargs")
@@ -67,6 +82,7 @@ class VmasWorld:
         self._stream = list(self._shared)
         self._cuda_stream = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         self._seeds = [np.random.default_rng() for _ in range(n_worlds)]
+        self._seed_of_all = np.random.default_rng()
 
     def spaces(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Observation and action spaces by agent; vmas still speaks of gym's."""
@@ -91,6 +107,9 @@ class VmasWorld:
         for world, seed in enumerate(seeds):
             if seed is not None:
                 self._seeds[world] = np.random.default_rng(seed)
+        given = [seed for seed in seeds if seed is not None]
+        if given:
+            self._seed_of_all = np.random.default_rng(given)
         self._begin(range(len(seeds)))
         return self._observations()
 
@@ -132,12 +151,24 @@ class VmasWorld:
 
         # What ``env.seed`` and ``env.reset_at`` do, entering and leaving the stream once and not twice a world.
         with self._randomness(), local_seed(self._shared):
+            if self.seeding == "batch":
+                self._seed_everything(int(self._seed_of_all.integers(2**31)))
+                for one in [None] if len(worlds) == len(self._seeds) else worlds:
+                    self.env.scenario.env_reset_world_at(one)
+                return
             for world in worlds:
                 seed = int(self._seeds[world].integers(2**31))
-                torch.manual_seed(seed)
-                np.random.seed(seed)
-                random.seed(seed)
+                self._seed_everything(seed)
                 self.env.scenario.env_reset_world_at(world)
+
+    def _seed_everything(self, seed: int) -> None:
+        """Seed all that a scenario may draw from."""
+        if self.device.type == "cpu":  # torch.manual_seed also queues seeds for devices that are not there
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
 
     def _observations(self) -> list[Tensor]:
         with self._randomness():

@@ -213,3 +213,27 @@ def test_an_estimator_trains_on_the_id():
 def test_bad_input(scenario, options, reason):
     with pytest.raises(ConfigurationError, match=reason):
         VmasVecEnv(scenario, 2, **options)
+
+
+def test_a_batch_of_one_stream_is_repeatable_and_starts_all_worlds_in_one_call(monkeypatch):
+    asked = []
+
+    def run(seed):
+        batch = make_vec("vmas/navigation", 4, seed=seed, max_steps=3, seeding="batch")
+        scenario = batch.venv.world.env.scenario
+        inner = scenario.env_reset_world_at
+        monkeypatch.setattr(scenario, "env_reset_world_at", lambda world: (asked.append(world), inner(world)))
+        seen = [batch.reset()["agent_0"].copy()]
+        for _ in range(7):
+            seen.append(batch.step(np.zeros((4, batch.action_space.shape[0])))[0]["agent_0"].copy())
+        return np.array(seen)
+
+    first = run(3)
+    assert asked == [None] * 3 and not np.array_equal(first[0, 0], first[0, 1])
+    assert np.array_equal(first, run(3)) and not np.array_equal(first, run(4))
+    assert not np.array_equal(first[0], first[3])
+
+
+def test_an_unknown_seeding_is_refused():
+    with pytest.raises(ConfigurationError, match="seeding must be one of"):
+        make_vec("vmas/navigation", 2, seeding="both")

@@ -1,0 +1,91 @@
+"""What stable-baselines3 calls infos, for simulators of many environments: dicts that are made when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Info = dict[str, Any]
+
+
+class LazyInfos(list[Info]):
+    """A list of one dict an environment, which are arrays until they are asked for.
+
+    Args:
+        names: of the agents.
+        rewards: (n_envs, n_agents), the agents' own.
+        finals: team observations before any restart, (n_envs, ...) by name.
+        terminated, truncated: (n_envs,), how episodes have ended.
+        successes: (n_envs,), whether an ended episode was won; None where the task knows no such thing.
+
+    Attributes:
+        ended: numbers of the environments whose episodes have ended.
+        finals: team observations before any restart, of these alone, (n_ended, ...) by name.
+        cut: (n_envs,), true where a time limit ended them.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        rewards: NDArray[Any],
+        finals: Mapping[str, Any],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        successes: NDArray[np.bool_] | None = None,
+    ) -> None:
+        super().__init__([None] * len(rewards))  # type: ignore[list-item]
+        self._names, self._rewards, self.successes = tuple(names), rewards, successes
+        self.cut = truncated & ~terminated
+        self.ended = np.flatnonzero(terminated | truncated)
+        # Copies: the simulator may write over what it gave.
+        self.finals = {name: values[self.ended] for name, values in finals.items()} if len(self.ended) else {}
+
+    def _made(self, env: int) -> Info:
+        info: Info | None = list.__getitem__(self, env)
+        if info is None:
+            info = {"rewards": dict(zip(self._names, self._rewards[env].tolist(), strict=True))}
+            place = int(np.searchsorted(self.ended, env))
+            if place < len(self.ended) and self.ended[place] == env:
+                info["terminal_observation"] = {name: values[place] for name, values in self.finals.items()}
+                info["TimeLimit.truncated"] = bool(self.cut[env])
+                if self.successes is not None:
+                    info["is_success"] = bool(self.successes[env])
+            self[env] = info
+        return info
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Info: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Info]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Info | list[Info]:
+        if isinstance(index, slice):
+            return [self._made(env) for env in range(*index.indices(len(self)))]
+        env = range(len(self))[index]
+        return self._made(env)
+
+    def __iter__(self) -> Iterator[Info]:
+        return map(self._made, range(len(self)))
+
+    def __reversed__(self) -> Iterator[Info]:
+        return map(self._made, reversed(range(len(self))))
+
+    def __eq__(self, other: object) -> bool:
+        return self[:] == (other[:] if isinstance(other, LazyInfos) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return repr(self[:])
+
+    def copy(self) -> list[Info]:
+        """All of them, as a plain list."""
+        return self[:]
+
+    def __reduce__(self) -> Any:
+        return list, (self[:],)
