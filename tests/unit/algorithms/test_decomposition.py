@@ -78,8 +78,10 @@ class Walkers(IdentityTeam):
 def test_a_small_gain_keeps_values_near_0_where_nothing_is_paid() -> None:
     def size_of_values(**kwargs: Any) -> float:
         model = QMIX(Walkers(), **{**SMALL, "policy_kwargs": {"net_arch": [16], **kwargs}}).learn(100)
+        seen = model.policy.obs_to_tensor(model._last_obs)[0]
         with torch.no_grad():
-            return float(model._value_and_target(model.sample_batch(100), 100)[0].abs().max())
+            own = [model.policy.distribution(k, seen[f"agent_{k}"]).values.max(-1).values for k in range(2)]
+            return float(model.policy.mixer(torch.stack(own, dim=-1), seen["state"]).abs().max())
 
     assert size_of_values() > 10
     assert size_of_values(hypernet_gain=0.1) < 1
