@@ -36,7 +36,7 @@ def test_vdn_fits_the_sum_of_chosen_utilities_to_the_double_q_target() -> None:
         for parameter in model.policy.actors_target.parameters():
             parameter.add_(0.1)
     batch = model.sample_batch(8)
-    value, target = model._value_and_target(batch, 8)
+    value, target = model._begin_update().value_and_target(batch, 8)
     expected_value, expected_next = torch.zeros(8), torch.zeros(8)
     for i, where in enumerate(model.team.action_slices):
         mask = model.team.mask_slices[i]
@@ -88,7 +88,7 @@ def test_a_small_gain_keeps_values_near_0_where_nothing_is_paid() -> None:
 
 
 def test_an_agent_that_has_left_counts_nothing() -> None:
-    from masoft.algorithms.decomposition import _of_present
+    from masoft.learners.decomposed import _of_present
 
     utilities = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])]
     active = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
