@@ -129,7 +129,7 @@ GROUPS = {
     ),
     "million": Group(("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
     "families": Group(
-        ("hasac", "mappo", "qmix", "vdn"),
+        ("hasac", "happo", "mappo", "qmix", "vdn"),
         {
             "lbf-5x5-2p-1f": ("lbf/Foraging-5x5-2p-1f", 0.47),
             "lbf-8x8-2p-3f": ("lbf/Foraging-8x8-2p-3f", 0.19),
@@ -180,7 +180,7 @@ STYLES = {
     "lr3e-4": ("#CC79A7", (0, (1, 1))),
     "happo-soft": ("#D55E00", "--"),
     "qmix": ("#D55E00", "--"),
-    "vdn": ("#009E73", "-."),
+    "vdn": ("#56B4E9", (0, (3, 1, 1, 1, 1, 1))),
     "alpha1": ("#D55E00", "--"),
     "alpha5": ("#0072B2", "-"),
     "alpha10": ("#009E73", "-."),

@@ -201,7 +201,7 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)
-        n_steps = self._n_steps_at(self.progress_remaining)
+        n_steps = self._n_steps_at(self.progress_remaining) if callable(self.n_steps) else self.n_steps
         if n_steps != self.replay_buffer.n_steps:
             self.replay_buffer.n_steps = n_steps
 

@@ -168,9 +168,8 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
         return Progress(self._current_progress_remaining, self.num_timesteps)
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
-        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
         # The last rollout may go past the end; no schedule is asked for a place outside of [0, 1].
-        self._current_progress_remaining = min(max(self._current_progress_remaining, 0.0), 1.0)
+        self._current_progress_remaining = max(1.0 - num_timesteps / total_timesteps, 0.0)
 
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
         if not isinstance(infos, LazyInfos):

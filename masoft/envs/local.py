@@ -58,7 +58,8 @@ class LocalVecEnv(DummyVecEnv):
                 info["terminal_observation"] = seen
                 seen, self.reset_infos[index] = env.reset()
             self.buf_dones[index], self.buf_infos[index] = terminated or truncated, info
-            self._save_obs(index, seen)
+            for name, buffer in self.buf_obs.items():
+                buffer[index] = seen[name]
             infos.append(_copied(info))
         return self._obs_from_buf(), self.buf_rews.copy(), self.buf_dones.copy(), infos
 

@@ -16,6 +16,8 @@ from masoft.spec import ACTION_MASK, STATE, TeamSpec
 
 Where = Callable[[], str]
 Joint = dict[str, NDArray[Any]]
+_FLOAT32 = np.dtype(np.float32)
+"""Known by identity, which costs less than its kind; most arrays have this very object."""
 
 
 class ObservationGatherer:
@@ -67,18 +69,15 @@ class ObservationGatherer:
             self.check_bounds(reported, where)
         joint: Joint = {}
         parts = self._plain(reported)
-        for index, observation in enumerate(() if parts else reported):
-            array = self._zeros[index] if observation is None else self._read(index, observation, where)
-            if self._joins[index]:
-                parts.append(array.reshape(-1))
-            else:
-                joint[self.team.names[index]] = self._cast(index, array, where)
+        if not parts:
+            self._read_each(reported, parts, joint, where)
         if state is not None:
-            plain = type(state) is np.ndarray and state.shape == self._state_shape and state.dtype.kind == "f"
+            plain = type(state) is np.ndarray and state.shape == self._state_shape
+            plain = plain and (state.dtype is _FLOAT32 or state.dtype.kind == "f")
             parts.append(state if plain else self.state_vector(state, where))
         if parts:
             try:
-                flat = np.concatenate(parts, dtype=np.float32, casting="unsafe")
+                flat = np.concatenate(parts, dtype=_FLOAT32, casting="unsafe")
                 if not math.isfinite(flat.dot(flat)):  # a third of the time of a look at each entry
                     flat = self._checked_again(parts, where)
             except (RuntimeWarning, FloatingPointError):  # an overflow, where warnings are errors
@@ -125,9 +124,21 @@ class ObservationGatherer:
         if not self._takes_plain:
             return []
         for observation, shape in zip(reported, self._shapes, strict=True):
-            if type(observation) is not np.ndarray or observation.shape != shape or observation.dtype.kind != "f":
+            if type(observation) is not np.ndarray or observation.shape != shape:
+                return []
+            dtype = observation.dtype
+            if dtype is not _FLOAT32 and dtype.kind != "f":
                 return []
         return list(reported)
+
+    def _read_each(self, reported: Sequence[Any], parts: list[NDArray[Any]], joint: Joint, where: Where) -> None:
+        """Each observation on its own: float32 ones into ``parts``, the others into ``joint``."""
+        for index, observation in enumerate(reported):
+            array = self._zeros[index] if observation is None else self._read(index, observation, where)
+            if self._joins[index]:
+                parts.append(array.reshape(-1))
+            else:
+                joint[self.team.names[index]] = self._cast(index, array, where)
 
     def _checked_again(self, parts: list[NDArray[Any]], where: Where) -> NDArray[np.float32]:
         """All parts in a row, in single precision, where they overflow it or may not be finite."""

@@ -33,8 +33,8 @@ class RewardGatherer:
         Raises:
             EnvironmentFault: a reward is missing, no number, not finite, or of an agent that nobody knows.
         """
-        own = dict.fromkeys(self.names, 0.0)
         names, ids = self.names, self.ids
+        own = dict.fromkeys(names, 0.0)
         if len(rewards) != len(acted):
             acted = self._paid(rewards, acted, where)
         try:
@@ -68,6 +68,8 @@ class RewardGatherer:
 
     def _number(self, index: int, reward: Any, where: Where) -> float:
         """A reward that is no Python float as one; arrays of one element count as their element."""
+        if isinstance(reward, (float, np.floating)):
+            return float(reward)
         try:
             array = np.asarray(reward)
         except (TypeError, ValueError, RuntimeError):

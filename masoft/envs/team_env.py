@@ -137,8 +137,8 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         """
         if self._is_over:
             self._fault("The episode", "running when step is called", "one that has ended", "Call reset first.")
-        acted = self._live
-        actions = self._splitter.split(action, acted, self._mask, self._where)
+        acted, where = self._live, self._where
+        actions = self._splitter.split(action, acted, self._mask, where)
         self._elapsed += 1
         self._moves.count += 1
         ids = self._ids
@@ -147,11 +147,11 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
             reported, rewards, terminations, truncations, infos = answer
             info = _team_info(infos)
             told = infos if info else _NOTHING
-            reward, info["rewards"] = self._rewards.gather(rewards, acted, self._where)
-            self._live = shown = self._roster.alive(self.parallel_env, terminations, truncations, self._where)
+            reward, info["rewards"] = self._rewards.gather(rewards, acted, where)
+            self._live = shown = self._roster.alive(self.parallel_env, terminations, truncations, where)
             terminated = truncated = False
             if shown != acted:
-                self._roster.check_departures(acted, shown, terminations, truncations, self._where)
+                self._roster.check_departures(acted, shown, terminations, truncations, where)
             if not shown:
                 self._is_over = True
                 shown = [index for index in acted if not terminations.get(ids[index])]
@@ -163,7 +163,7 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         except MasoftError:
             raise
         except MALFORMED as error:
-            check_step(answer, self._roster.known, self._where)
+            check_step(answer, self._roster.known, where)
             self._fault("What step returns", "five dicts by agent", error)
 
     def render(self) -> Any:
@@ -207,10 +207,10 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         self, reported: Mapping[Any, Any], infos: Mapping[Any, Any], shown: list[int], last_words: Sequence[int] = ()
     ) -> Joint:
         """The joint observation. Agents in ``shown`` must report, in ``last_words`` may; zeros for the others."""
-        speakers = last_words or shown
+        speakers, where = last_words or shown, self._where
         told = list(map(reported.get, self._ids))
         if len(reported) > len(told):
-            check_agents("observations", reported, self._roster.known, self._where)
+            check_agents("observations", reported, self._roster.known, where)
         if len(speakers) < len(told):
             told = [told[index] if index in speakers else None for index in self._everybody]
         for index in shown:
@@ -218,16 +218,16 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
                 cure = "Each agent that acts or is truncated reports an observation."
                 self._fault("The observations", f"given for agent {self._names[index]!r}", list(reported), cure)
         if self._ask_state is None:
-            joint = self._gatherer.gather(told, None, self._where)
+            joint = self._gatherer.gather(told, None, where)
         elif self._is_over and self._elapsed:
             joint = self._last_joint(told, truncated=bool(shown))
         else:
-            joint = self._gatherer.gather(told, self._state(), self._where)
+            joint = self._gatherer.gather(told, self._state(), where)
         if self.team.has_masks:
-            self._mask = self._masks.gather(shown, reported, infos, self._where, team_is_over=self._is_over)
+            self._mask = self._masks.gather(shown, reported, infos, where, team_is_over=self._is_over)
             joint[ACTION_MASK] = self._mask.copy()
         elif infos:
-            self._masks.check_absent(shown, infos, self._where)
+            self._masks.check_absent(shown, infos, where)
         active = self._all_active.copy()
         if self.team.has_deaths and len(shown) < len(active):
             active[:] = 0

@@ -36,7 +36,7 @@ def test_vdn_fits_the_sum_of_chosen_utilities_to_the_double_q_target() -> None:
         for parameter in model.policy.actors_target.parameters():
             parameter.add_(0.1)
     batch = model.sample_batch(8)
-    value, target = model._value_and_target(batch, 8)
+    value, target = model._begin_update().value_and_target(batch, 8)
     expected_value, expected_next = torch.zeros(8), torch.zeros(8)
     for i, where in enumerate(model.team.action_slices):
         mask = model.team.mask_slices[i]
@@ -78,15 +78,17 @@ class Walkers(IdentityTeam):
 def test_a_small_gain_keeps_values_near_0_where_nothing_is_paid() -> None:
     def size_of_values(**kwargs: Any) -> float:
         model = QMIX(Walkers(), **{**SMALL, "policy_kwargs": {"net_arch": [16], **kwargs}}).learn(100)
+        seen = model.policy.obs_to_tensor(model._last_obs)[0]
         with torch.no_grad():
-            return float(model._value_and_target(model.sample_batch(100), 100)[0].abs().max())
+            own = [model.policy.distribution(k, seen[f"agent_{k}"]).values.max(-1).values for k in range(2)]
+            return float(model.policy.mixer(torch.stack(own, dim=-1), seen["state"]).abs().max())
 
     assert size_of_values() > 10
     assert size_of_values(hypernet_gain=0.1) < 1
 
 
 def test_an_agent_that_has_left_counts_nothing() -> None:
-    from masoft.algorithms.decomposition import _of_present
+    from masoft.learners.decomposed import _of_present
 
     utilities = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])]
     active = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
