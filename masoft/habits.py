@@ -28,6 +28,9 @@ MODEL: Mapping[str, str] = {
 }
 """Attributes of a model."""
 
+PAST = "policy.along(i, observation, mask, sequences)"
+"""How policies that remember are asked."""
+
 POLICY: Mapping[str, str] = {
     "optimizer": "each actor and the critic has its own: policy.actor_optimizers[i], policy.critic_optimizer",
     "actor": "a team has one actor an agent: policy.actors[i], in the order of policy.team.names",
@@ -43,7 +46,6 @@ POLICY: Mapping[str, str] = {
     "log_std": "each actor has its own: policy.actors[i].head.log_std where actions are not squashed",
     "predict_values": "off-policy critics value state and joint action: policy.critic(state, encoded_actions)",
     "evaluate_actions": "off-policy: policy.log_prob(observations, actions) of dicts by agent",
-    "get_distribution": "agents with a memory need their past: policy.along(i, observation, mask, sequences)",
     "critic": "its values are the agents' own and a mixer: policy.actors, policy.mixer or policy.mixers",
     "critic_target": "only off-policy methods with a joint critic have one",
 }

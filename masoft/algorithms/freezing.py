@@ -134,10 +134,10 @@ class Freezing(SavedAlgorithm):
         """Freeze whom `frozen_in_file` names; files of earlier versions name nobody."""
         if not isinstance(frozen, dict):
             return
-        for name in frozen.get("own", ()):
+        own, played = (self._names_of(frozen.get(key, [])) for key in ("own", "played"))
+        for name in own:
             self.policy.actors[self._number(name)].requires_grad_(False)
         self._look_for_learners()
-        played = [str(name) for name in frozen.get("played", ())]
         if played:
             shown = "{" + ", ".join(f"{name!r}: ..." for name in played) + "}"
             text = f"Agents {played} were played by teammates, which no file holds; give them again: freeze({shown})."
@@ -187,6 +187,12 @@ class Freezing(SavedAlgorithm):
             if isinstance(actors[i], Teammate):
                 actors[i] = vars(actors[i])["actor"]
         self.policy.forget_groups()
+
+    def _names_of(self, names: Any) -> list[str]:
+        """Names of agents as a file lists them."""
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ConfigurationError(explain("The frozen agents in the file", "lists of names", names))
+        return [self.team.names[self._number(name)] for name in names]
 
     def _listed(self, agents: str | Iterable[str]) -> list[str]:
         return [agents] if isinstance(agents, str) else [*agents]

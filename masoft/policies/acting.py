@@ -11,6 +11,8 @@ import torch
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
+from masoft import habits
+from masoft.errors import ConfigurationError, explain
 from masoft.fast import is_plain
 from masoft.networks.torso import Sequences
 from masoft.networks.walk import Walk, WalkOn
@@ -81,7 +83,16 @@ class ActingPolicy(BasePolicy, ABC):
         return None if masks is None else masks[:, self.team.mask_slices[i]]
 
     def get_distribution(self, observation: Mapping[str, Any]) -> dict[str, Any]:
-        """Each agent's policy at a team observation of tensors or arrays (n, ...), by name; at a first step."""
+        """Each agent's policy at a team observation of tensors or arrays (n, ...), by name.
+
+        Raises:
+            ConfigurationError: an agent remembers, so that its policy depends on more.
+        """
+        if self.remembers:
+            cure = f"Agents with a memory need their past: {habits.PAST}."
+            raise ConfigurationError(
+                explain("The policy of get_distribution", "one without memory", self.memory_sizes, cure)
+            )
         seen: Any = self.obs_to_tensor(observation)[0]  # type: ignore[arg-type]
         masks = seen.get(ACTION_MASK) if self.team.has_masks else None
         return {name: self.distribution(i, seen[name], masks) for i, name in enumerate(self.team.names)}

@@ -39,7 +39,7 @@ def choice_probabilities(model: Any, observation: Mapping[str, np.ndarray]) -> d
         ConfigurationError: no agent has a Discrete action, or the policy has a memory.
     """
     policy, team = model.policy, model.team
-    if not hasattr(policy, "distribution"):
+    if policy.remembers:
         cure = "What it does depends on what it remembers; record_episode shows that."
         raise ConfigurationError(explain("The policy", "one without memory", type(policy).__name__, cure))
     masks = observation.get(ACTION_MASK) if team.has_masks else None

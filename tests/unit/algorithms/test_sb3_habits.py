@@ -157,7 +157,7 @@ def get_distribution(tmp_path: Path) -> None:
         found = model.policy.get_distribution(seen(model))
         assert [*found] == [*model.team.names] and found["agent_0"].mode().shape == (3, 2)
     recurrent = HAPPO("RnnPolicy", IdentityTeam())
-    says("policy.along(", lambda: recurrent.policy.get_distribution, ForeignNameError)
+    says("policy.along(", lambda: recurrent.policy.get_distribution(seen(recurrent)))
 
 
 def evaluate_actions(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def optimizers(tmp_path: Path) -> None:
 def layers(tmp_path: Path) -> None:
     """`model.policy.mlp_extractor`, `action_net`, `value_net`, `log_std`"""
     policy = happo().policy
-    says("policy.actors[i].body", lambda: policy.mlp_extractor, ForeignNameError)
+    says("policy.actors[i].torso", lambda: policy.mlp_extractor, ForeignNameError)
     says("policy.actors[i].head", lambda: policy.action_net, ForeignNameError)
     says("policy.critic", lambda: policy.value_net, ForeignNameError)
     says("policy.actors[i].head.log_std", lambda: policy.log_std, ForeignNameError)
@@ -294,7 +294,8 @@ def unknown_key(tmp_path: Path) -> None:
 def recurrent(tmp_path: Path) -> None:
     """`"MlpLstmPolicy"`"""
     for kind in (HASAC, HAPPO):
-        says('"RnnPolicy"', lambda kind=kind: kind("MlpLstmPolicy", IdentityTeam()))
+        assert kind("MlpLstmPolicy", IdentityTeam()).policy.remembers
+    says('"MlpLstmPolicy"', lambda: HASAC("CnnLstmPolicy", IdentityTeam()))
 
 
 def rollouts(tmp_path: Path) -> None:
