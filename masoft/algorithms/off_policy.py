@@ -16,9 +16,10 @@ from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, 
 from stable_baselines3.common.utils import should_collect_more_steps
 from stable_baselines3.common.vec_env import VecEnv
 
+from masoft.algorithms.constraints import COMMON
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.remembering import RemembersEpisodes
-from masoft.algorithms.team import COMMON, LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
+from masoft.algorithms.team import LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.sequences import SequenceSampler

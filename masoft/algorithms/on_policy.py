@@ -15,8 +15,9 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from masoft.algorithms.constraints import COMMON
 from masoft.algorithms.habits import offer_locals
-from masoft.algorithms.team import COMMON, LearningRate, TeamAlgorithm, fitting_into_memory
+from masoft.algorithms.team import LearningRate, TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
