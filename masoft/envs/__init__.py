@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from masoft.envs.registry import Registration, find, imports_own_code, make, register, registered
 
 if TYPE_CHECKING:
+    from masoft.envs.batched import BatchedStep, BatchedVecEnv
     from masoft.envs.team_env import TeamEnv
     from masoft.envs.vector import as_vec_env, make_vec
     from masoft.envs.vector_team import team_of
     from masoft.envs.wrapping import TeamFrameStack, norm_obs_keys
 
 __all__ = [
+    "BatchedStep",
+    "BatchedVecEnv",
     "Registration",
     "TeamEnv",
     "TeamFrameStack",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "BatchedStep": "masoft.envs.batched",
+    "BatchedVecEnv": "masoft.envs.batched",
     "TeamEnv": "masoft.envs.team_env",
     "TeamFrameStack": "masoft.envs.wrapping",
     "as_vec_env": "masoft.envs.vector",

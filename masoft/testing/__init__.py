@@ -8,6 +8,7 @@ from typing import Any
 _HOME = {
     "IdentityTeam": "masoft.testing.games",
     "check_algorithm": "masoft.testing.algorithm_checks",
+    "check_batched": "masoft.testing.check_batched",
     "check_drift": "masoft.testing.check_drift",
     "check_env": "masoft.testing.env_checks",
     "check_neighborhood": "masoft.testing.check_neighborhood",
