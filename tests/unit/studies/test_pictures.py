@@ -97,9 +97,13 @@ def test_policies_that_no_heat_map_can_show(tmp_path: Path) -> None:
     model = masoft.HASAC(lambda: IdentityTeam(box), **SMALL)
     with pytest.raises(ConfigurationError, match="one with a Discrete agent"):
         draw_policies({"team": model}, lambda: IdentityTeam(box), tmp_path / "p.png")
+
+
+def test_teams_that_remember_are_drawn_at_a_first_step(tmp_path: Path) -> None:
     model = masoft.HAPPO("RnnPolicy", "matrix/maxent", policy_kwargs={"net_arch": [8], "hidden_size": 4})
-    with pytest.raises(ConfigurationError, match="without memory"):
-        draw_policies({"team": model}, "matrix/maxent", tmp_path / "p.png")
+    draw_policies({"team": model}, "matrix/maxent", tmp_path / "p.png")
+    joint = [float(row["probability"]) for row in rows_of(tmp_path / "p.csv")]
+    assert len(joint) == 9 and sum(joint) == pytest.approx(1)
 
 
 def test_an_agent_that_matters_is_worth_what_it_earns(tmp_path: Path) -> None:
