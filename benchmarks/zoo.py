@@ -19,13 +19,14 @@ from masoft.cli import cli
 from masoft.runs.settings import MODEL, OUTCOME, SETTINGS
 from masoft.runs.zoo import HOME
 
-SOFT = "--n-envs 8 --gradient-steps 2 --learning-rate 1e-3 --buffer-size 100000"
+# Everything that a default may change is written out.
+SOFT = "--n-envs 8 --gradient-steps 2 --learning-rate 1e-3 --buffer-size 100000 --batch-size 256 --n-steps 3"
 SMALL = """--policy-kwargs '{"net_arch": [48, 48]}'"""
 SHARED = """--policy-kwargs '{"net_arch": [48, 48], "share_parameters": true}'"""
 TEAMS = {
     "matrix/maxent": f"hasac matrix/maxent --total-timesteps 4000 {SOFT} --policy-kwargs '{{\"net_arch\": [16]}}'",
     "mpe/simple_speaker_listener_v4": f"hasac mpe/simple_speaker_listener_v4 --total-timesteps 24000 {SOFT} {SMALL}",
-    "mpe/simple_spread_v3": "hasac mpe/simple_spread_v3 -e continuous_actions=true --total-timesteps 24000 --n-steps 3 "
+    "mpe/simple_spread_v3": "hasac mpe/simple_spread_v3 -e continuous_actions=true --total-timesteps 24000 "
     f"{SOFT} {SHARED}",
 }
 KEPT = (SETTINGS, OUTCOME, MODEL)

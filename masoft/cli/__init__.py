@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "masoft.cli.export",
     "envs": "masoft.cli.envs",
     "presets": "masoft.cli.presets",
+    "import-config": "masoft.cli.import_config",
     "doctor": "masoft.cli.doctor",
     "completion": "masoft.cli.completion",
     "demo": "masoft.cli.demo",

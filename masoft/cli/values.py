@@ -41,7 +41,7 @@ def parse_value(text: str) -> Any:
     # People write 1e6 for a count; JSON reads a float, which a constructor that wants an integer refuses.
     if isinstance(value, float) and value.is_integer() and "." not in text:
         return int(value)
-    return value
+    return strategy(value)
 
 
 class Value(ValueType):

@@ -183,11 +183,13 @@ def strategy(value: Any) -> Any:
     """A value as constructors take it: text like ``Linear(0.001, 0.0)`` becomes that object of `masoft.mirror`.
 
     Args:
-        value: anything; only text that looks like a call is touched.
+        value: anything; only text that looks like a call is touched, in tables too.
 
     Raises:
         ConfigurationError: as `parse_part`.
     """
+    if isinstance(value, dict):
+        return {name: strategy(each) for name, each in value.items()}
     if not isinstance(value, str) or not looks_like_part(value):
         return value
     import masoft.mirror  # here, since it imports torch, which listing presets does not need

@@ -95,6 +95,8 @@ class UpdateOrder(BaseCallback):
 
     def _on_training_end(self) -> None:
         del vars(self.model)["turns"]
+        if not self._counts.any():
+            return  # nothing was learned, or all agents at once
         rows = ((name, place, count) for name, counts in zip(self._names, self._counts, strict=True)
                 for place, count in enumerate(counts))  # fmt: skip
         write_text(self._path, as_csv(ORDER_COLUMNS, rows))

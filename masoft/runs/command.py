@@ -1,4 +1,4 @@
-"""The command line that repeats a run."""
+"""What repeats a run: its command line, and a preset file."""
 
 from __future__ import annotations
 
@@ -62,3 +62,30 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value) if _NO_TEXT.match(value) else value
     return repr(value)
+
+
+def preset_text(settings: RunSettings, source: str) -> str:
+    """A preset file that ``masoft train --preset FILE`` takes, see `masoft.presets.read_preset`.
+
+    Args:
+        settings: of the run.
+        source: where the settings come from.
+    """
+    lines = [
+        f"algorithm = {_toml(settings.algorithm)}", f"tasks = {_toml([settings.env])}", "", "[[layer]]",
+        f"source = {_toml(source)}", 'tasks = ["*"]', f"n_envs = {settings.n_envs}",
+        f"total_timesteps = {settings.total_timesteps}",
+    ]  # fmt: skip
+    for title, table in (("env_kwargs", settings.env_kwargs), ("parameters", settings.parameters)):
+        given = {name: value for name, value in table.items() if value is not None}
+        lines += [f"[layer.{title}]", *(f"{json.dumps(name)} = {_toml(value)}" for name, value in given.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Plain data as TOML, whose numbers, texts and lists are those of JSON."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, default=repr)

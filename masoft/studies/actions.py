@@ -71,7 +71,8 @@ def draw_order(folder: str | Path, path: str | Path) -> Path:
             counts.setdefault(row.get("agent", ""), {})[int(place)] = count
     total = sum(sum(each.values()) for each in counts.values())
     if not total:
-        raise ConfigurationError(explain("The run", f"one of `masoft train` that has learned ({ORDER})", str(folder)))
+        must = f"one of `masoft train` whose agents were updated one after the other ({ORDER})"
+        raise ConfigurationError(explain("The run", must, str(folder)))
     places = sorted({place for each in counts.values() for place in each})
     table = np.array([[counts[agent].get(place, 0.0) for place in places] for agent in counts])
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)

@@ -73,7 +73,7 @@ def _values(model: Any, observation: Mapping[str, np.ndarray], joint: np.ndarray
 
 def _own_value(policy: Any, team: Any, i: int, seen: Mapping[str, torch.Tensor]) -> float | None:
     """The best value of an agent that values its own actions; None for others, and for those with a memory."""
-    if not hasattr(policy, "distribution"):
+    if policy.remembers:
         return None
     choice = policy.distribution(i, seen[team.names[i]], seen.get(ACTION_MASK))
     return float(choice.values.max()) if isinstance(choice, ActionValues) else None

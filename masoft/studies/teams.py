@@ -29,19 +29,16 @@ def choice_probabilities(model: Any, observation: Mapping[str, np.ndarray]) -> d
     """Each agent's action probabilities at a team observation.
 
     Args:
-        model: a built estimator without memory.
+        model: a built estimator; one that remembers is asked at a first step.
         observation: as a VecEnv of teams gives it; its first row is used.
 
     Returns:
         agent -> (n_choices,), for agents with one Discrete action; a value-based agent's greedy choice has all of it.
 
     Raises:
-        ConfigurationError: no agent has a Discrete action, or the policy has a memory.
+        ConfigurationError: no agent has a Discrete action.
     """
     policy, team = model.policy, model.team
-    if policy.remembers:
-        cure = "What it does depends on what it remembers; record_episode shows that."
-        raise ConfigurationError(explain("The policy", "one without memory", type(policy).__name__, cure))
     masks = observation.get(ACTION_MASK) if team.has_masks else None
     joint = None if masks is None else torch.as_tensor(masks[:1], device=policy.device)
     found = {}

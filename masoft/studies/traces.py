@@ -71,6 +71,7 @@ def draw_traces(folder: str | Path, path: str | Path) -> Path:
             style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}
             panel.plot(steps, values, label=agent or None, **style)
         panel.set(title=PANELS[name], xlabel="environment steps")
+        panel.tick_params(labelbottom=True)  # also above a place that stays empty
         tidy(panel)
     for panel in panels[len(traces) :]:
         panel.set_visible(False)

@@ -15,6 +15,7 @@ import numpy as np
 from masoft.errors import ConfigurationError, FolderBusyError, NumericalFault, explain, nearest
 from masoft.files import FolderLock, read_json
 from masoft.files.text import write_json, write_text
+from masoft.runs.command import preset_text
 from masoft.runs.driver import environments, new_model
 from masoft.runs.settings import RunSettings
 from masoft.studies.spaces import Space
@@ -212,22 +213,5 @@ def write_preset(tuning: Tuning, study: Any, folder: Path) -> Path:
     study.trials_dataframe(multi_index=False).to_csv(folder / TRIALS, index=False)
     best, run = study.best_trial, tuning.run
     source = f"masoft tune, trial {best.number} of {len(study.trials)}: mean return {best.value:.6g}"
-    lines = [
-        f"algorithm = {_toml(run.algorithm)}", f"tasks = {_toml([run.env])}", "", "[[layer]]",
-        f"source = {_toml(source)}", 'tasks = ["*"]', f"n_envs = {run.n_envs}",
-        f"total_timesteps = {run.total_timesteps}",
-    ]  # fmt: skip
-    for title, table in (("env_kwargs", run.env_kwargs), ("parameters", best.user_attrs["parameters"])):
-        given = {name: value for name, value in table.items() if value is not None}
-        lines += [f"[layer.{title}]", *(f"{json.dumps(name)} = {_toml(value)}" for name, value in given.items())]
-    write_text(folder / BEST, "\n".join(lines) + "\n")
+    write_text(folder / BEST, preset_text(replace(run, parameters=best.user_attrs["parameters"]), source))
     return folder / BEST
-
-
-def _toml(value: Any) -> str:
-    """Plain data as TOML, whose numbers, texts and lists are those of JSON."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, default=repr)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from masoft.runs.style import COLOURS, new_figure, save_picture, tidy, write_data
+from masoft.runs.style import COLOURS, legend_below, new_figure, save_picture, tidy, write_data
 from masoft.studies.tuning import the_optuna
 
 
@@ -34,7 +34,7 @@ def draw_history(study: Any, path: str | Path) -> Path:
     panel.step(np.array(numbers)[known], best[known], where="post", color=COLOURS[2], label="best so far")
     panel.set(xlabel="trial", ylabel="mean return of its last evaluation")
     tidy(panel)
-    panel.legend(frameon=False, fontsize=8)
+    legend_below(figure, panel)
     save_picture(figure, path)
     rows = zip(numbers, [trial.state.name for trial in trials], values, best, strict=True)
     write_data(path, ("trial", "state", "value", "best"), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,8 @@ class Texts(HTMLParser):
         self.found.append(data)
 
 
-def test_a_model_in_a_notebook() -> None:
+def test_a_model_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the log goes
     model = masoft.MEHAML("matrix/maxent", gamma=0.5, policy_kwargs={"net_arch": [4]}, learning_starts=4,
                           tensorboard_log="<script>")  # fmt: skip
     page = Texts(model._repr_html_())

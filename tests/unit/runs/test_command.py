@@ -42,8 +42,9 @@ def test_values_are_written_as_they_are_read(value: Any) -> None:
 
 
 def test_parts_survive_the_file(tmp_path: Path) -> None:
-    settings = RunSettings(
-        "MEHAML", "matrix/maxent", {}, 1, 0, 20, {"drift": 2 * KLDrift(0.5), "n_steps": Linear(3, 1)}
-    )
+    rates = {"actor": Linear(1e-3, 0.0), "critic": 1e-3, "ent_coef": 1e-3}
+    parts = {"drift": 2 * KLDrift(0.5), "n_steps": Linear(3, 1), "learning_rate": rates}
+    settings = RunSettings("MEHAML", "matrix/maxent", {}, 1, 0, 20, parts)
     settings.save(tmp_path)
     assert parameters_of(RunSettings.load(tmp_path)) == settings.parameters
+    assert parse_value(written(rates)) == rates

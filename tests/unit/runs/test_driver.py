@@ -33,6 +33,19 @@ def test_evaluations_come_when_they_are_due(how: dict[str, bool], steps: list[in
     assert [int(row["timesteps"]) for row in trained(tmp_path / "t.csv", **how)] == steps
 
 
+@pytest.mark.parametrize(("seed", "n_different"), [(5, 1), (None, 2)])
+def test_a_seed_makes_every_evaluation_play_the_same_episodes(
+    seed: int | None, n_different: int, tmp_path: Path
+) -> None:
+    parameters = {"learning_starts": 1_000, "policy_kwargs": {"net_arch": [4]}}  # nothing is learned meanwhile
+    settings = RunSettings("HASAC", "mpe/simple_spread_v3", {}, 1, 0, 20, parameters, eval_every=10, eval_episodes=1)
+    with environments(settings, arena_seed=1) as (env, arena):
+        watch = Evaluations(arena, tmp_path / "t.csv", 10, 1, seed=seed)
+        learn(new_model(settings, env), settings, 20, Logger(None, []), [watch])
+    with (tmp_path / "t.csv").open() as file:
+        assert len({row["mean_return"] for row in csv.DictReader(file)}) == n_different
+
+
 def test_columns_are_chosen(tmp_path: Path) -> None:
     columns: Columns = {"env_steps": lambda found: found.timesteps, "seconds": lambda found: found.wall_s}
     rows = trained(tmp_path / "t.csv", columns=columns)

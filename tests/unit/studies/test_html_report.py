@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from masoft.cli import cli
 from masoft.errors import ConfigurationError
@@ -95,6 +99,26 @@ def test_a_run(folder: Path) -> None:
         assert word in page.text, word
     assert "masoft train mehaml matrix/maxent --total-timesteps 60 --seed 1" in page.text
     assert "prefers-color-scheme: dark" in path.read_text()
+
+
+BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize(("scheme", "low", "high"), [(1, 200, 256), (0, 0, 70)], ids=["light", "dark"])
+def test_a_browser_shows_it(scheme: int, low: int, high: int, folder: Path, tmp_path: Path) -> None:
+    path, picture = write_html_report(folder, tmp_path / "report.html"), tmp_path / "shown.png"
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=900,2000",
+             f"--user-data-dir={tmp_path / 'profile'}", f"--blink-settings=preferredColorScheme={scheme}",
+             "--enable-logging=stderr", f"--screenshot={picture}"]  # fmt: skip
+    ended = subprocess.run(
+        [str(BROWSER), *flags, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "CONSOLE" not in ended.stderr
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert low <= np.median(pixels) < high and len(np.unique(pixels)) > 30
+    curve = pixels[150:550, :600]  # where the first picture stands
+    assert curve.std() > 10
 
 
 def test_pictures_that_are_there_are_put_in(folder: Path) -> None:

@@ -97,9 +97,13 @@ def test_policies_that_no_heat_map_can_show(tmp_path: Path) -> None:
     model = masoft.HASAC(lambda: IdentityTeam(box), **SMALL)
     with pytest.raises(ConfigurationError, match="one with a Discrete agent"):
         draw_policies({"team": model}, lambda: IdentityTeam(box), tmp_path / "p.png")
+
+
+def test_teams_that_remember_are_drawn_at_a_first_step(tmp_path: Path) -> None:
     model = masoft.HAPPO("RnnPolicy", "matrix/maxent", policy_kwargs={"net_arch": [8], "hidden_size": 4})
-    with pytest.raises(ConfigurationError, match="without memory"):
-        draw_policies({"team": model}, "matrix/maxent", tmp_path / "p.png")
+    draw_policies({"team": model}, "matrix/maxent", tmp_path / "p.png")
+    joint = [float(row["probability"]) for row in rows_of(tmp_path / "p.csv")]
+    assert len(joint) == 9 and sum(joint) == pytest.approx(1)
 
 
 def test_an_agent_that_matters_is_worth_what_it_earns(tmp_path: Path) -> None:
@@ -227,12 +231,15 @@ def test_numbers_are_drawn_as_a_band(tmp_path: Path) -> None:
     assert [row["value"] for row in rows_of(tmp_path / "actions.csv")] == ["0.5", "0.7", "0.1", "0.1"]
 
 
-def test_the_order_of_updates_is_counted(learned: Path, tmp_path: Path) -> None:
-    draw_order(learned, tmp_path / "order.png")
+def test_the_order_of_updates_is_counted(tmp_path: Path) -> None:
+    parameters = {"learning_starts": 8, "batch_size": 4, "policy_kwargs": {"net_arch": [4]}}
+    order = {"order": FixedOrder((1, 2, 0))}
+    settings = RunSettings("HASAC", "mpe/simple_spread_v3", {}, 1, 0, 20, {**parameters, **order})
+    start(settings, tmp_path, Show(episodes=0, is_silent=True))
+    draw_order(tmp_path, tmp_path / "order.png")
     counts = {(row["agent"], row["position"]): int(row["updates"]) for row in rows_of(tmp_path / "order.csv")}
-    assert (
-        counts["agent_1", "0"] == counts["agent_0", "1"] > 10 and counts["agent_0", "0"] == counts["agent_1", "1"] == 0
-    )
+    places = {"agent_1": "0", "agent_2": "1", "agent_0": "2"}
+    assert all(counts[key] == (12 if places[key[0]] == key[1] else 0) for key in counts) and len(counts) == 9
 
 
 def test_a_resumed_run_counts_on(learned: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from masoft.presets import read_preset
 from masoft.runs.settings import RunSettings
 from masoft.studies.spaces import Space, read_space, space_of
 from masoft.studies.tuner import Tuning, merged, open_study, tune, write_preset
+from masoft.studies.tuning_plots import draw_importance
 
 GAMMA = Space({"gamma": {"low": 0.1, "high": 0.9}})
 FLAGS = ["--total-timesteps", "20", "--reports", "2", "--eval-episodes", "1", "--json"]
@@ -164,3 +165,15 @@ def test_two_processes_share_a_search(tmp_path: Path) -> None:
     trials = open_study(Tuning(run, GAMMA), tmp_path).trials
     assert 8 <= len(trials) <= 9 and {trial.user_attrs["worker"] for trial in trials} == {0, 1}
     assert len({trial.params["learning_rate"] for trial in trials}) == len(trials)
+
+
+def test_importance_finds_the_argument_that_matters(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(
+        lambda trial: -abs(trial.suggest_float("a", -1, 1)) + 0 * trial.suggest_float("b", -1, 1), n_trials=40
+    )
+    assert draw_importance(study, tmp_path / "i.png") == tmp_path / "i.png"
+    with (tmp_path / "i.csv").open() as file:
+        found = {row["argument"]: float(row["importance"]) for row in csv.DictReader(file)}
+    assert found["a"] > 5 * found["b"]
+    assert draw_importance(optuna.create_study(), tmp_path / "none.png") is None
