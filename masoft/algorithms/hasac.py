@@ -39,7 +39,7 @@ class HASAC(SoftActorCritic):
         gradient_steps: updates a training; -1: one for each environment step since the last. The paper trains 50
             times every 50 vector steps, with 10 to 20 environments: ``train_freq=50, gradient_steps=50``.
         n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20); or a schedule, rounded, for
-            example ``Linear(20, 1)`` over training. By default ten that shorten to one over 50,000 environment steps:
+            example ``Linear(20, 1)`` over training. By default five that shorten to one over 50,000 environment steps:
             long returns learn faster at first, and their bias stops learning later.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious; or a `QTarget`, such as ``Subset(2)``.

@@ -77,7 +77,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
         gamma: float = 0.99,
         train_freq: int | tuple[int, str] = 1,
         gradient_steps: int = -1,
-        n_steps: int | Schedule = OverSteps(10, 1, steps=50_000),
+        n_steps: int | Schedule = OverSteps(5, 1, steps=50_000),
         team_reward: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,

@@ -12,6 +12,8 @@ from masoft.networks.heads import Head
 from masoft.networks.torso import Sequences, Torso
 from masoft.networks.walk import Walk, WalkOn
 
+WALKS = (Walk, WalkOn)
+
 
 class Actor(nn.Module):
     """A torso and a head, for one agent or for several of equal spaces that share it.
@@ -49,7 +51,7 @@ class Actor(nn.Module):
             observation: (batch, *shape), for who remembers at a first step; or where a replayed episode has led.
             mask: (batch, sum(nvec)), true where a choice is legal, or None.
         """
-        if isinstance(observation, Walk | WalkOn):
+        if isinstance(observation, WALKS):
             return self.head(observation.features(self.torso), mask)  # type: ignore[no-any-return]
         if self.in_one_pass:
             return self.head.read(self.torso.then(observation, self.head.linear), mask)
@@ -74,6 +76,6 @@ class Actor(nn.Module):
 
 def shown(observation: Tensor | TaggedRows | Walk | WalkOn) -> Tensor:
     """The rows of a minibatch's observations, (batch, *shape), for who does not remember."""
-    if isinstance(observation, Walk | WalkOn):
+    if isinstance(observation, WALKS):
         return observation.rows
     return observation.written_out() if isinstance(observation, TaggedRows) else observation

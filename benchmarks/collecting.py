@@ -1,0 +1,53 @@
+"""Steps a CPU-second of collecting with a policy from VMAS's worlds, without updates.
+
+Run: ``python -m benchmarks.collecting [n_envs] [scenario]``; it takes the worlds' two ways of seeding in turn.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import torch
+
+import masoft
+
+WARM_UP, STEPS = 5, 200
+
+
+def steps_per_second(scenario: str, n_envs: int, seeding: str) -> float:
+    """Environment steps a CPU-second, over `STEPS` vector steps; starting the worlds anew is in it.
+
+    Args:
+        scenario: of vmas.
+        n_envs: worlds.
+        seeding: see `masoft.envs.adapters.vmas.VmasVecEnv`.
+    """
+    env = masoft.make_vec(f"vmas/{scenario}", n_envs=n_envs, seed=0, seeding=seeding)
+    small: dict[str, Any] = {"buffer_size": 200_000, "policy_kwargs": {"net_arch": [64, 64]}, "device": "cpu"}
+    model = masoft.HASAC(env, learning_starts=3 * n_envs, gradient_steps=0, seed=0, **small)
+    clock: list[float] = []
+
+    def look(scope: dict[str, Any], _: Any) -> bool:
+        taken = scope["self"].num_timesteps // n_envs
+        if taken in (WARM_UP, WARM_UP + STEPS):
+            clock.append(time.process_time())
+        return taken < WARM_UP + STEPS
+
+    model.learn(n_envs * (WARM_UP + STEPS + 1), callback=look)
+    return n_envs * STEPS / (clock[1] - clock[0])
+
+
+def main(n_envs: int = 1024, scenario: str = "navigation", rounds: int = 2) -> None:
+    """Print each round's figures."""
+    torch.set_num_threads(1)
+    for _ in range(rounds):
+        for seeding in ("world", "batch"):
+            print(
+                f"vmas/{scenario}, {n_envs} worlds, seeding={seeding!r}: {steps_per_second(scenario, n_envs, seeding):,.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main(*(int(word) if word.isdigit() else word for word in sys.argv[1:]))  # type: ignore[arg-type]
