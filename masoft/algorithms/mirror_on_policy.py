@@ -281,7 +281,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
                 loss = active_mean(errors, None if active is None else pick(active, rows))
                 if parameters:
                     self.policy.critic_optimizer.zero_grad()
-                    (self.vf_coef * loss).backward()  # type: ignore[no-untyped-call]
+                    (self.vf_coef * loss).backward()
                     if self.max_grad_norm is not None:
                         torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
                     self.policy.critic_optimizer.step()

@@ -35,7 +35,7 @@ def is_team(env: gymnasium.Env[Any, Any]) -> bool:
     return False
 
 
-class GymnasiumTeam(ParallelEnv):  # type: ignore[misc]
+class GymnasiumTeam(ParallelEnv):
     """A team in a gymnasium environment with Tuple spaces (agents ``"agent_0"``, ...) or Dict spaces by agent.
 
     Its reward may be one number an agent, in a list, an array or a dict, or one number, which all get. It ends for

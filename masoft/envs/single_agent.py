@@ -12,7 +12,7 @@ from masoft.envs.masks import METHOD
 AGENT = "agent_0"
 
 
-class SingleAgentTeam(ParallelEnv):  # type: ignore[misc]
+class SingleAgentTeam(ParallelEnv):
     """One agent, ``"agent_0"``, in a gymnasium environment.
 
     Args:

@@ -49,7 +49,7 @@ def _refuse(name: str, got: str) -> None:
     raise ConfigurationError(explain(f"The AEC environment {name}", "a cooperative game", got, FOR_TEAMS))
 
 
-class TurnTeam(ParallelEnv):  # type: ignore[misc]
+class TurnTeam(ParallelEnv):
     """A turn-based AEC environment: one agent acts at a time, and all are paid for what its move brings them.
 
     The agent whose turn it is stands alone in ``agents``; the others are shown as inactive until theirs comes, so

@@ -20,7 +20,7 @@ MAX_PARAMETER_VALUES = 4_096
 """Most numbers, strings, lists and dicts that the constructor arguments in a file may consist of."""
 
 
-class AllocationLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AllocationLimit(TorchDispatchMode):
     """While active, refuses tensors whose sizes together exceed a limit, before they are made, and endless work.
 
     Args:

@@ -36,7 +36,7 @@ def fit_critics(policy: WithCritic, batch: TeamBatch, target: Tensor, metrics: M
     loss = critic.loss(prediction, target)
     if loss.requires_grad:
         policy.critic_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         policy.critic_optimizer.step()
     metrics.add("critic_loss", loss)
     metrics.add("q_value", critic.expected(prediction).mean())

@@ -49,7 +49,7 @@ class DecomposedUpdate:
         loss = active_mean((value - target).square(), valid)
         if loss.requires_grad:
             self.policy.critic_optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             if self.max_grad_norm is not None:
                 parameters = self.policy.critic_optimizer.param_groups[0]["params"]
                 self.metrics.add("grad_norm", torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))

@@ -83,7 +83,7 @@ class DeterministicUpdate:
         loss = active_mean(-q_values, None if batch.active is None else batch.active[:, i])
         optimizer = self.policy.actor_optimizers[i]
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         self.metrics.add("actor_loss", loss)
 

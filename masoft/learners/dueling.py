@@ -66,7 +66,7 @@ class DuelingUpdate:
         loss = active_mean(errors.mean(-1), None if batch.active is None else batch.active[:, i])
         optimizer = self.policy.actor_optimizers[i]
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         self.metrics.add("actor_loss", loss)
 

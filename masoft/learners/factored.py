@@ -45,7 +45,7 @@ class FactoredUpdate:
         loss = (values - target).square().mean(dim=1).sum()
         if loss.requires_grad:
             self.policy.critic_optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             shares = shares_of(batch.active, self.policy.team.n_agents)
             step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], shares)
         self.metrics.add("critic_loss", loss)
@@ -147,7 +147,7 @@ class FactoredUpdate:
         optimizer = self.policy.actor_optimizers[i]
         if presence > 0:
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             with weighed(optimizer, presence):
                 optimizer.step()
             self.metrics.add("actor_loss", loss)

@@ -116,7 +116,7 @@ class GradientSteps(Improver):
     def _step(self, parameters: Sequence[Tensor], loss: LossClosure, optimizer: torch.optim.Optimizer) -> Tensor:
         value = loss()
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         if self.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
         optimizer.step()

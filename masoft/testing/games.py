@@ -65,7 +65,7 @@ class IdentityAgent:
         return float(np.mean(given == target))
 
 
-class IdentityTeam(ParallelEnv):  # type: ignore[misc]
+class IdentityTeam(ParallelEnv):
     """Each agent is shown a target and has to play it; the team is paid the mean of the agents' scores.
 
     Targets are drawn anew each step and do not depend on what was played, so the best return is the number of steps,
@@ -218,7 +218,7 @@ def _observation_size(kind: str) -> int:
     return int(space.shape[0]) if isinstance(space, spaces.Box) else sum(_nvec(space))
 
 
-class CueTeam(ParallelEnv):  # type: ignore[misc]
+class CueTeam(ParallelEnv):
     """The first agent sees a cue at the first step only; the team is paid if it plays the cue at the last.
 
     After the first step all observations are the same whatever the cue was, so a team without memory gets 0.5 on

@@ -37,7 +37,7 @@ SCENARIOS = {
 LARGEST_SEED = 2_000_000_000
 
 
-class FootballTeam(ParallelEnv):  # type: ignore[misc]
+class FootballTeam(ParallelEnv):
     """Some or all players of the left team, one an agent.
 
     An agent sees 115 numbers (`masoft.envs.adapters.football_features`); the state is their shared part once and each

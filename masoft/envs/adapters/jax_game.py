@@ -92,7 +92,7 @@ class Batch:
         return scene, seen, outcome, final
 
 
-class JaxTeam(ParallelEnv):  # type: ignore[misc]
+class JaxTeam(ParallelEnv):
     """One game.
 
     Args:

@@ -37,7 +37,7 @@ def make_magent(game: str, *, team: str | None = None, **kwargs: Any) -> OneSide
     return OneSide(env, TEAMS[game] if team is None else team)
 
 
-class OneSide(ParallelEnv):  # type: ignore[misc]
+class OneSide(ParallelEnv):
     """The agents of one side of a game for two; those of the other side choose among their actions at random.
 
     An episode ends for the team when none of its agents is left, or when the game ends.

@@ -39,7 +39,7 @@ FEELS_CONTACT = ("Ant", "HumanoidStandup")
 OBSERVATIONS = ("partial", "paper")
 
 
-class MultiAgentMujoco(ParallelEnv):  # type: ignore[misc]
+class MultiAgentMujoco(ParallelEnv):
     """A robot run by a team; every agent moves its own joints and all share one reward.
 
     Args:

@@ -24,7 +24,7 @@ BIASED_START: tuple[float, ...] = (0.6, 0.2, 0.2)
 """Figure 1b: both agents' initial policy. A matter of the policy, not of the game: pass it to the learner."""
 
 
-class MatrixGame(ParallelEnv):  # type: ignore[misc]
+class MatrixGame(ParallelEnv):
     """A game of one state and one step, in which all agents get the same payoff.
 
     The only observation is the constant 1; the step ends the episode by true termination, so nothing is bootstrapped.

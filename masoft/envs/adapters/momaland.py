@@ -37,7 +37,7 @@ def make_momaland(game: str, *, weights: Sequence[float] | None = None, **kwargs
     return WeighedTeam(importlib.import_module(f"momaland.envs.{GAMES[game]}").parallel_env(**kwargs), weights)
 
 
-class WeighedTeam(BaseParallelWrapper):  # type: ignore[misc]
+class WeighedTeam(BaseParallelWrapper):
     r"""Rewards $\sum_k w_k r_k$ instead of vectors $r$; the vector stays in ``info["objectives"]``.
 
     Args:

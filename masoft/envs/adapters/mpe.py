@@ -35,7 +35,7 @@ def make_mpe(scenario: str, **kwargs: Any) -> ParticleTeam:
     return ParticleTeam(importlib.import_module(f"mpe2.{scenario}").raw_env(**kwargs))
 
 
-class ParticleTeam(ParallelEnv):  # type: ignore[misc]
+class ParticleTeam(ParallelEnv):
     """All agents of a particle environment at once.
 
     mpe2's environments let one agent act after the other and move the world once all have. PettingZoo's conversion

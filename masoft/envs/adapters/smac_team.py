@@ -22,7 +22,7 @@ NO_OP = 0
 MAX_RESTARTS = 3
 
 
-class StarCraftTeam(ParallelEnv):  # type: ignore[misc]
+class StarCraftTeam(ParallelEnv):
     """Each agent is a unit; all share one reward. A unit that dies terminates; its mask and its orders end with it.
 
     The battle ends by termination when a side is gone, by truncation at the map's ``episode_limit``. The step that ends

@@ -23,7 +23,7 @@ from masoft.errors import EnvironmentFault, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE
 
 
-class SmaxTeam(ParallelEnv):  # type: ignore[misc]
+class SmaxTeam(ParallelEnv):
     """One battle. Allies are agents; the enemy shoots what is nearest and walks towards what it sees.
 
     Actions: 0 to 3 move, 4 stops, 5 + i shoots enemy i; ``info["action_mask"]`` says which are possible. The reward,

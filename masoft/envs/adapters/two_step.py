@@ -17,7 +17,7 @@ SECOND_STEP: tuple[tuple[tuple[float, float], ...], ...] = (((7.0, 7.0), (7.0, 7
 FIRST, SECOND_A, SECOND_B = range(3)
 
 
-class TwoStepGame(ParallelEnv):  # type: ignore[misc]
+class TwoStepGame(ParallelEnv):
     """Two agents, two actions. The first agent's first action chooses the matrix game of the second step.
 
     Action 0 leads to a game that pays 7 whatever is done, action 1 to ``[[0, 1], [1, 8]]``. The first step pays

@@ -28,7 +28,7 @@ MAX_STEPS = 100
 DECLARED = {"has_deaths": False, "has_masks": False, "team_reward": "mean", "state_is_observations": True}
 
 
-class VmasTeam(ParallelEnv):  # type: ignore[misc]
+class VmasTeam(ParallelEnv):
     """One world of a VMAS scenario. Each agent is rewarded by itself; nobody leaves before the end.
 
     An episode terminates when the scenario says so (many never do) and is truncated after ``max_steps``.

@@ -24,7 +24,7 @@ AGENTS = ("right_hand", "left_hand")
 RENDER_MODES = ("rgb_array",)
 
 
-class DexHands(ParallelEnv):  # type: ignore[misc]
+class DexHands(ParallelEnv):
     """Two agents, ``"right_hand"`` and ``"left_hand"``, one hand each; both get the same reward.
 
     An action is (26,) in [-1, 1]: force on the base along the world's axes (3), torque about them (3), and the 20

@@ -26,7 +26,7 @@ from masoft.errors import ConfigurationError, EnvironmentFault, explain
 Answer = tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
 
 
-class AirCombat(ParallelEnv):  # type: ignore[misc]
+class AirCombat(ParallelEnv):
     """Two F-16 (or one) against as many. A step lasts 0.2 s; nothing is random, so every episode starts alike.
 
     All agents get the mean of the team's rewards, in which one that has crashed counts 0. An agent leaves when it

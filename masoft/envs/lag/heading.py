@@ -30,7 +30,7 @@ GOAL_STEPS = 100
 """A goal stands for 20 s."""
 
 
-class HeadingTask(ParallelEnv):  # type: ignore[misc]
+class HeadingTask(ParallelEnv):
     """Fly as told; a team of one. A step lasts 0.2 s.
 
     Observed are the errors of altitude (km), heading (rad) and speed (340 m/s), then the aircraft's own nine features.
