@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from masoft.buffers.replay import TeamBatch
 from masoft.functional.actions import encode_joint_action
+from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
 from masoft.networks.critic import Critic
 from masoft.spec import TeamSpec
@@ -35,8 +36,6 @@ def fit_critics(policy: WithCritic, batch: TeamBatch, target: Tensor, metrics: M
     prediction = critic(batch.state, encode_joint_action(policy.team, batch.actions))
     loss = critic.loss(prediction, target)
     if loss.requires_grad:
-        policy.critic_optimizer.zero_grad()
-        loss.backward()
-        policy.critic_optimizer.step()
+        descend(policy.critic_optimizer, loss)
     metrics.add("critic_loss", loss)
     metrics.add("q_value", critic.expected(prediction).mean())

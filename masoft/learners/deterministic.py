@@ -12,6 +12,7 @@ from masoft.distributions import Categoricals
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
 from masoft.learners.critics import fit_critics
+from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
 from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.networks.critic import Turns
@@ -81,10 +82,7 @@ class DeterministicUpdate:
         else:
             q_values = (now.joint_log_probs().exp() * critic.value_of_each(where, choices)).sum(-1)
         loss = active_mean(-q_values, None if batch.active is None else batch.active[:, i])
-        optimizer = self.policy.actor_optimizers[i]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        descend(self.policy.actor_optimizers[i], loss)
         self.metrics.add("actor_loss", loss)
 
     def redraw(self, i: int, critic: Turns, batch: TeamBatch) -> None:

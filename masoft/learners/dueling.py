@@ -11,6 +11,7 @@ from masoft.buffers.replay import TeamBatch
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean, soft_target
 from masoft.learners.critics import fit_critics
+from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
 from masoft.networks.critic import Turns
 from masoft.policies.dueling import DuelingPolicy
@@ -64,10 +65,7 @@ class DuelingUpdate:
         if own.legal is not None:
             errors = errors * own.legal
         loss = active_mean(errors.mean(-1), None if batch.active is None else batch.active[:, i])
-        optimizer = self.policy.actor_optimizers[i]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        descend(self.policy.actor_optimizers[i], loss)
         self.metrics.add("actor_loss", loss)
 
     def redraw(self, i: int, critic: Turns, batch: TeamBatch) -> None:
