@@ -21,10 +21,10 @@ def robot_return(steps: int, gradient_steps: int, seed: int = 2) -> float:
 def test_twenty_thousand_steps_with_an_update_for_each() -> None:
     reached = robot_return(20_000, 10)
     print(f"after 20,000 steps: {reached:.0f}")
-    assert reached > 900  # 1,485, 1,841 and 2,053 on three seeds
+    assert reached > 1_200  # 2,453 on this seed
 
 
 def test_a_hundred_thousand_steps_with_an_update_for_ten() -> None:
     reached = robot_return(100_000, 1)
     print(f"after 100,000 steps: {reached:.0f}")
-    assert reached > 1_200  # five-step returns all along stand near 1,500 for good; these go on climbing
+    assert reached > 1_500  # 2,886 on this seed; five-step returns all along stand near 1,500 for good
