@@ -44,9 +44,8 @@ def main(n_envs: int = 1024, scenario: str = "navigation", rounds: int = 2) -> N
     torch.set_num_threads(1)
     for _ in range(rounds):
         for seeding in ("world", "batch"):
-            print(
-                f"vmas/{scenario}, {n_envs} worlds, seeding={seeding!r}: {steps_per_second(scenario, n_envs, seeding):,.0f}"
-            )
+            reached = steps_per_second(scenario, n_envs, seeding)
+            print(f"vmas/{scenario}, {n_envs} worlds, seeding={seeding!r}: {reached:,.0f}")
 
 
 if __name__ == "__main__":

@@ -215,6 +215,7 @@ def _read_device(body: Any) -> torch.device:
 
 
 def _refuse_absent(body: Any, where: str, depth: int) -> Any:
-    name = where.rpartition(".")[2]
-    cure = f"Pass it again: load(path, {name}=...)."
+    first, name = where.removeprefix("parameters.").partition(".")[0], where.rpartition(".")[2]
+    whole = f"{first}=..." if name == first else f"{first}={{{name!r}: ...}} with the other entries"
+    cure = f"Pass it again: load(path, {whole})."
     raise ModelFileError(f"The file could not hold {name}, which was {body}. {cure}")

@@ -134,11 +134,19 @@ def build(
 
 
 def _replaced(stored: Mapping[str, Any], decoder: Decoder, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file has where the caller gives something else; a value that no file could hold is left out."""
-    found = {}
-    for name in changes:
+    """What the file has where the caller gives something else; of what no file could hold, what the caller gives."""
+    found: dict[str, Any] = {}
+    for name, given in changes.items():
+        value = stored.get(name)
         with suppress(ModelFileError):
-            found[name] = decoder.decode(stored.get(name), f"parameters.{name}")
+            found[name] = decoder.decode(value, f"parameters.{name}")
+            continue
+        body = value.get("dict") if isinstance(value, dict) else None
+        if isinstance(body, dict) and isinstance(given, dict):
+            held = {key: each for key, each in body.items() if not (isinstance(each, dict) and "absent" in each)}
+            again = {key: given[key] for key in body.keys() - held.keys() if key in given}
+            with suppress(ModelFileError):
+                found[name] = {**decoder.decode({"dict": held}, f"parameters.{name}"), **again}
     return found
 
 

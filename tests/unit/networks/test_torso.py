@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 import masoft
 from masoft.envs.team_env import TeamEnv
-from masoft.errors import ConfigurationError
+from masoft.errors import ConfigurationError, ModelFileError
 from masoft.networks import AttentionTorso, GruTorso, LstmTorso, MemoryTorso, MlpTorso, Sequences, Torso, VectorEncoder
 from masoft.testing.games import CueTeam, IdentityTeam
 
@@ -89,6 +90,20 @@ def test_a_plain_torso_can_be_named_and_changes_nothing() -> None:
     runs = [masoft.HASAC(CueTeam(), policy_kwargs=extra, **SHORT).learn(32) for extra in ({}, {"torso": "mlp"})]
     first, second = ([*run.policy.parameters()] for run in runs)
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("torso", [Plain(AGENT), lambda agent: Plain(agent)], ids=["object", "function"])
+def test_what_no_file_holds_is_given_again(torso: Any, tmp_path: Path) -> None:
+    kwargs = {"torso": torso, "net_arch": [8]}
+    model = masoft.HASAC(CueTeam(), policy_kwargs=kwargs, **SHORT).learn(20)
+    model.save(tmp_path / "model.zip")
+    with pytest.raises(ModelFileError, match=r"could not hold torso(.|\n)*policy_kwargs={'torso': ...} with the other"):
+        masoft.HASAC.load(tmp_path / "model.zip")
+    again = masoft.HASAC.load(tmp_path / "model.zip", policy_kwargs=kwargs)
+    pairs = zip(model.policy.parameters(), again.policy.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    with pytest.raises(ConfigurationError, match=r"policy_kwargs\['net_arch'\] of a trained HASAC"):
+        masoft.HASAC.load(tmp_path / "model.zip", policy_kwargs={**kwargs, "net_arch": [9]})
 
 
 @pytest.mark.parametrize(
