@@ -1,9 +1,10 @@
-"""Models that an earlier version wrote (commit c0660b2, a team with masks, learned temperatures) load and learn on."""
+"""Models that an earlier version wrote (commit c0660b2: masks, learned temperatures, memories) load and learn on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,3 +23,12 @@ def test_a_model_of_before_loads_and_learns_on(name: str) -> None:
     model.learn(32)
     assert optimizer.state[temperature.log_values]["step"].shape == start.shape  # one counter for all has become three
     assert not torch.equal(temperature.log_values, start)
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("HAPPO", ("box", "discrete")), ("QMIX", ("discrete", "discrete"))])
+def test_memories_of_before_are_found_in_their_torsos(name: str, kinds: tuple[str, ...]) -> None:
+    model = getattr(masoft, name).load(DATA / f"{name.lower()}_recurrent.zip", IdentityTeam(kinds))
+    weights = np.concatenate([weight.detach().numpy().ravel() for weight in model.policy.parameters()])
+    np.testing.assert_array_equal(weights, np.load(DATA / "recurrent_weights.npz")[name.lower()])
+    assert model.policy.memory_sizes == (3, 3)
+    model.learn(32)
