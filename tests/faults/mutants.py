@@ -32,9 +32,16 @@ SECONDS = 120
 
 
 class FirstFailure:
-    """Remembers which test failed first."""
+    """Remembers which test failed first, and has hypothesis stop there rather than seek a simpler example."""
 
     name = ""
+
+    def pytest_configure(self) -> None:
+        from hypothesis import Phase, settings  # not before pytest, which wants to rewrite it
+
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("first", settings.get_profile("fixed"), phases=phases)
+        settings.load_profile("first")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.name:
@@ -48,8 +55,12 @@ def outcome(tests: Sequence[str], copy: Path, seconds: int) -> tuple[bool | None
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        signal.alarm(seconds)
-        os._exit(run(tests, copy, note))
+        code = 98
+        try:
+            signal.alarm(seconds)
+            code = run(tests, copy, note)
+        finally:
+            os._exit(code)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return False, f"ended by signal {os.WTERMSIG(status)}"

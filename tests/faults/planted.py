@@ -6,15 +6,19 @@ from typing import NamedTuple
 
 UNIT = "tests/unit"
 PARTS, ORACLE = f"{UNIT}/algorithms/test_on_policy_parts.py", f"{UNIT}/algorithms/test_oracle.py"
-PRESENCE, ROLLOUTS = f"{UNIT}/algorithms/test_presence.py", f"{UNIT}/learners"
+PRESENCE = f"{UNIT}/algorithms/test_presence.py::test_steps_of_one_optimiser_are_weighed_agent_by_agent"
+LEARNERS, DEAD = (
+    f"{UNIT}/learners",
+    f"{UNIT}/algorithms/test_on_policy.py::test_dead_agents_do_not_learn_from_their_ignored_actions",
+)
 DETERMINISTIC, DUELING = f"{UNIT}/algorithms/test_deterministic.py", f"{UNIT}/algorithms/test_had3qn.py"
-DECOMPOSED, FOP = f"{UNIT}/algorithms/test_decomposition.py", f"{UNIT}/algorithms/test_fop.py"
-IDENTITIES, MEHAML = "tests/exact/test_on_policy_identities.py", f"{UNIT}/algorithms/test_mehaml.py"
+DECOMPOSED = f"{UNIT}/algorithms/test_decomposition.py"
+IDENTITIES = "tests/exact/test_on_policy_identities.py"
 SOFT, STRATEGIES = f"{UNIT}/functional/test_soft.py", f"{UNIT}/mirror/test_strategies.py"
 DRAWS, BASE = f"{UNIT}/distributions/test_distributions.py", f"{UNIT}/distributions/test_base.py"
 REPLAY, SEQUENCES = f"{UNIT}/buffers/test_replay.py", f"{UNIT}/buffers/test_sequences.py"
 EPISODES, TARGETS = f"{UNIT}/buffers/test_episodes.py", f"{UNIT}/mirror/test_target_entropy.py"
-FORMS, TORSOS, MIXERS = f"{UNIT}/mirror/test_short_forms.py", f"{UNIT}/networks/test_torso.py", f"{UNIT}/networks/test_mixers.py"
+FORMS, MIXERS = f"{UNIT}/mirror/test_short_forms.py", f"{UNIT}/networks/test_mixers.py"
 
 
 class Fault(NamedTuple):
@@ -34,36 +38,36 @@ FAULTS = [
     Fault("learners/soft.py", "critic = self.policy.critic_target", "critic = self.policy.critic", (ORACLE,)),
     Fault("learners/soft.py", "self.choices[i], self.ent_coefs[i]", "self.choices[i], self.ent_coefs[-1]", (ORACLE,)),
     Fault("learners/soft.py", "opened.critic.replace(self.policy.team.encoded_slices[i], action)", "pass", (ORACLE,)),
-    Fault("learners/soft.py", "(log_probs.detach().exp() * q_values)", "(log_probs.detach() * q_values)", (MEHAML,)),
+    Fault("learners/soft.py", "(log_probs.detach().exp() * q_values)", "(log_probs.detach() * q_values)", (LEARNERS,)),
     # The deterministic and the dueling update.
     Fault("learners/deterministic.py", ".clamp(-limit, limit)).clamp(-1, 1)", ".clamp(-limit, limit))",
-          (DETERMINISTIC,)),
+          (LEARNERS,)),
     Fault("learners/deterministic.py", "active_mean(-q_values, None if batch.active is None else batch.active[:, i])",
-          "active_mean(-q_values, None)", (DETERMINISTIC, PRESENCE)),
+          "active_mean(-q_values, None)", (LEARNERS,)),
     Fault("learners/deterministic.py", "self.policy.target_distribution(i", "self.policy.distribution(i",
           (DETERMINISTIC,)),
-    Fault("learners/dueling.py", "errors = errors * own.legal", "errors = errors * 1.0", (DUELING,)),
+    Fault("learners/dueling.py", "errors = errors * own.legal", "errors = errors * 1.0", (LEARNERS,)),
     Fault("learners/dueling.py", "critic = self.policy.critic_target", "critic = self.policy.critic", (DUELING,)),
     # The decomposed and the factored update.
     Fault("learners/decomposed.py", "valued.value_of(following.mode())", "valued.value_of(valued.mode())",
           (DECOMPOSED,)),
     Fault("learners/decomposed.py", "else joint * active", "else joint", (DECOMPOSED,)),
     Fault("learners/decomposed.py", "active_mean((value - target).square(), valid)",
-          "active_mean((value - target).square(), None)", (DECOMPOSED,)),
+          "active_mean((value - target).square(), None)", (LEARNERS,)),
     Fault("learners/factored.py", "self.ent_coefs[-1] / self.ent_coefs[:-1]", "self.ent_coefs[:-1] / self.ent_coefs[-1]",
-          (FOP,)),
-    Fault("learners/factored.py", "next_q.amin(dim=0)", "next_q.amax(dim=0)", (FOP,)),
+          (LEARNERS,)),
+    Fault("learners/factored.py", "next_q.amin(dim=0)", "next_q.amax(dim=0)", (LEARNERS,)),
     # On-policy: the mirror step, rollouts, those who are seldom there.
     Fault("learners/mirror_step.py", "value - now.bonus", "value + now.bonus", (IDENTITIES,)),
     Fault("learners/on_policy.py", "turn.ent_coefs[i] / deviation if", "turn.ent_coefs[i] * deviation if",
-          (IDENTITIES, PARTS)),
-    Fault("learners/on_policy.py", "else log_ratio * batch.active", "else log_ratio", (PRESENCE,)),
+          (LEARNERS,)),
+    Fault("learners/on_policy.py", "else log_ratio * batch.active", "else log_ratio", (DEAD,)),
     Fault("learners/presence.py", "torch._foreach_lerp_(old, parameters, share)",
           "torch._foreach_lerp_(old, parameters, 1 - share)", (PRESENCE,)),
     Fault("learners/rollout.py", "after = remembered[-2]", "after = remembered[-1]",
-          (f"{UNIT}/algorithms/test_on_policy.py",)),
+          (LEARNERS,)),
     Fault("learners/rollout.py", "next_values[_places(buffer)] = last_values", "pass", (IDENTITIES,)),
-    Fault("learners/rollout.py", "else entropies * active", "else entropies", (PRESENCE, IDENTITIES)),
+    Fault("learners/rollout.py", "else entropies * active", "else entropies", (LEARNERS,)),
     # The equations.
     Fault("functional/returns.py", "factors[:-1] *= trace[1:]", "factors[:-1] *= trace[:-1]", (PARTS,)),
     Fault("functional/soft.py", "(1 - terminated) * (next_q + next_entropy_bonus)",

@@ -41,6 +41,10 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 def test_the_target_is_that_of_the_target_actors_and_the_smaller_critic() -> None:
     model = collected(HATD3, target_policy_noise=0.0, gamma=0.5)
+    with torch.no_grad():  # targets that differ from what is learned
+        for module in (model.policy.actors_target, model.policy.critic_target):
+            for parameter in module.parameters():
+                parameter.mul_(-1.5)
     batch = model.sample_batch(8)
     encoded = []
     for i, action in enumerate(agent.action for agent in model.team.agents):

@@ -30,6 +30,9 @@ def collected(**changes: Any) -> Any:
 
 def test_the_agents_choose_and_the_target_critic_judges() -> None:
     model = collected(gamma=0.5)
+    with torch.no_grad():  # targets that differ from what is learned
+        for parameter in model.policy.critic_target.parameters():
+            parameter.mul_(-1.5)
     batch = model.sample_batch(8)
     chosen = []
     for i, agent in enumerate(model.team.agents):

@@ -188,6 +188,9 @@ def test_dead_agents_do_not_learn_from_their_ignored_actions() -> None:
     model.train()
     assert not torch.equal(before, flat(model))
     assert all(float(state["exp_avg"].abs().max()) == 0 for state in optimizer_steps.values())
+    with torch.no_grad():  # whatever becomes of its weights
+        for parameter in model.policy.actors[1].parameters():
+            parameter.add_(0.1)
     assert float(model._step.log_ratio(model.experience, 1).abs().max()) == 0
 
 
