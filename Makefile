@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
 
-.PHONY: demo test slow cluster check format lint types layers fast docs bench clean
+.PHONY: demo test slow cluster mutants check format lint types layers fast docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speeds"
 	@echo "make slow    learning tests, a quarter of an hour      make cluster  dask, two nodes of Ray, lost workers"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
+	@echo "make mutants do the fast tests notice fifty planted faults"
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -42,6 +43,9 @@ slow: .venv/full.stamp
 cluster: .venv/full.stamp
 	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py
+
+mutants: .venv/full.stamp
+	$(BIN)/python tests/faults/mutants.py
 
 check: lint types layers fast docs
 

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-sys.dont_write_bytecode = True
 
 import pytest
 import stable_baselines3  # noqa: F401  each forked run has it, and torch, already
@@ -109,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = parser.parse_args(arguments)
     faults, start = chosen(parsed.only, parsed.file), time.monotonic()
     torch.set_num_threads(1)
+    sys.dont_write_bytecode = True  # a fault and what was there before may be equally long and as old to the second
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         package = copy / "masoft"

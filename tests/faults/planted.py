@@ -22,7 +22,7 @@ FORMS, MIXERS = f"{UNIT}/mirror/test_short_forms.py", f"{UNIT}/networks/test_mix
 
 
 class Fault(NamedTuple):
-    """A fault: in ``masoft/<file>`` the text ``old``, which stands there once, becomes ``new``; ``tests`` concern it."""
+    """In ``masoft/<file>`` the text ``old``, which stands there once, becomes ``new``; ``tests`` should notice."""
 
     file: str
     old: str
@@ -54,8 +54,8 @@ FAULTS = [
     Fault("learners/decomposed.py", "else joint * active", "else joint", (DECOMPOSED,)),
     Fault("learners/decomposed.py", "active_mean((value - target).square(), valid)",
           "active_mean((value - target).square(), None)", (LEARNERS,)),
-    Fault("learners/factored.py", "self.ent_coefs[-1] / self.ent_coefs[:-1]", "self.ent_coefs[:-1] / self.ent_coefs[-1]",
-          (LEARNERS,)),
+    Fault("learners/factored.py", "self.ent_coefs[-1] / self.ent_coefs[:-1]",
+          "self.ent_coefs[:-1] / self.ent_coefs[-1]", (LEARNERS,)),
     Fault("learners/factored.py", "next_q.amin(dim=0)", "next_q.amax(dim=0)", (LEARNERS,)),
     # On-policy: the mirror step, rollouts, those who are seldom there.
     Fault("learners/mirror_step.py", "value - now.bonus", "value + now.bonus", (IDENTITIES,)),

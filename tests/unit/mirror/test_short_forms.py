@@ -89,6 +89,11 @@ def test_objects_check_their_own_ranges(make) -> None:  # type: ignore[no-untype
         make()
 
 
+def test_a_reference_becomes_the_actors_before_the_first_update_and_every_kth_after() -> None:
+    assert [EveryK(3).share(n) for n in range(7)] == [1, 0, 0, 1, 0, 0, 1]
+    assert [Polyak(0.1).share(n) for n in range(3)] == [0.1, 0.1, 0.1]
+
+
 def test_a_subset_needs_enough_critics_and_takes_the_smallest_of_some() -> None:
     with pytest.raises(ConfigurationError, match=r"n_critics must be at least 3 for Subset\(k=3\). Got 2"):
         HASAC(env(), q_target="subset_3", policy_kwargs=TINY, **SMALL)

@@ -50,6 +50,13 @@ def test_closed_forms_by_hand() -> None:
     assert NoDrift()(change).tolist() == [0.0]
 
 
+def test_the_old_policy_is_outside_the_graph() -> None:
+    old, new = OLD.log().requires_grad_(), NEW.log().requires_grad_()
+    change = PolicyChange(Categoricals(old, (3,)), Categoricals(new, (3,)), actions=torch.tensor([[1]]))
+    (KLDrift()(change) + KLDrift(direction="forward")(change) + SquaredRatioDrift()(change) + change.ratio()).backward()
+    assert old.grad is None and float(new.grad.abs().max()) > 0
+
+
 def test_the_clip_drift_leaves_ppos_minimum() -> None:
     advantage = torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64)
     change, ratio = finite(advantage=advantage), NEW / OLD
@@ -159,7 +166,7 @@ def task():  # type: ignore[no-untyped-def]
     def policy() -> SquashedGaussian:
         return SquashedGaussian(states @ weight, log_std.expand(64, 2))
 
-    old = policy().detach()
+    old = policy().keep()  # detached, its log_std would be the weight itself and move along
     actions, advantage = old.sample(generator), torch.randn(64, generator=generator)
 
     def change() -> PolicyChange:
@@ -173,6 +180,13 @@ def test_natural_gradient_improves_within_the_ball(task) -> None:  # type: ignor
     done = NaturalGradient().improve(parameters, loss, change, KLBall(0.01))
     assert done.accepted == 1 and done.loss_after < done.loss_before
     assert 0 < KLBall().distance(change()).item() <= 0.01
+
+
+def test_a_full_natural_step_has_the_kl_that_it_aims_at(task) -> None:  # type: ignore[no-untyped-def]
+    parameters, loss, change = task
+    full = NaturalGradient(iterations=50, damping=0.0, backtracks=1, accept_ratio=0.0, step_kl=1e-4)
+    assert full.improve(parameters, loss, change, Everywhere()).accepted == 1
+    assert KLBall().distance(change()).item() == pytest.approx(1e-4, rel=0.1)
 
 
 @pytest.mark.parametrize("improver", [GradientSteps(3), NaturalGradient()], ids=str)
