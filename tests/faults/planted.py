@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 FAULTS = [
     # The soft update: signs, the dead, targets, whose temperature, who sees whom.
-    Fault("learners/critics.py", "policy.critic_optimizer.zero_grad()", "pass", (ORACLE,)),
+    Fault("learners/descent.py", "optimizer.zero_grad()", "pass", (ORACLE,)),
     Fault("learners/soft.py", "entropy = -log_prob", "entropy = log_prob", (ORACLE,)),
     Fault("learners/soft.py", "entropy * batch.next_active[:, i]", "entropy", (ORACLE,)),
     Fault("learners/soft.py", "critic = self.policy.critic_target", "critic = self.policy.critic", (ORACLE,)),
