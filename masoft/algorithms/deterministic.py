@@ -16,6 +16,7 @@ from masoft.errors import ConfigurationError, explain
 from masoft.learners.choices import exact_choices
 from masoft.learners.deterministic import DeterministicUpdate
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
+from masoft.mirror.exploration import Noise
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
@@ -38,7 +39,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
     constraints = {
         **OffPolicyTeamAlgorithm.constraints,
         "order": (Instance((Order,), "an update order"),),
-        "exploration_noise": (Real(0),),
+        "exploration_noise": (Real(0), Instance((Noise,), "a Noise")),
         "exploration_epsilon": (Real(0, 1),),
         "policy_delay": (Integer(1),),
         "target_policy_noise": (Real(0),),
@@ -52,7 +53,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         env: Any = None,
         *,
         order: Order = RandomPermutation(),
-        exploration_noise: float = 0.1,
+        exploration_noise: float | Noise = 0.1,
         exploration_epsilon: float = 0.1,
         policy_delay: int = 2,
         target_policy_noise: float = 0.2,
@@ -148,5 +149,7 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""
         actions = self.play(obs, deterministic=False)
         noise, epsilon = self.exploration_noise, self.exploration_epsilon
+        if isinstance(noise, Noise):
+            noise = noise.at(self.progress_remaining)
         masks = obs.get(ACTION_MASK)
         return noisy_actions(self.team, actions, noise, epsilon, masks, self.cpu_generator, self.resting)

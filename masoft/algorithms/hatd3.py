@@ -18,7 +18,8 @@ class HATD3(DeterministicPolicyGradient):
         policy: ``"MlpPolicy"``, or a subclass of `DeterministicPolicy`.
         env: as for `HASAC`.
         order: in which order agents improve; a fresh random permutation by default.
-        exploration_noise: standard deviation of the noise on Box actions in training, where the Box is [-1, 1].
+        exploration_noise: standard deviation of the noise on Box actions in training, where the Box is [-1, 1]; or a
+            `Noise`, such as ``GaussianNoise(Linear(0.3, 0.05))``.
         exploration_epsilon: share of uniform legal actions of categorical agents in training, in [0, 1]; otherwise
             they draw from their softmax.
         policy_delay: updates of the critics for each of the actors and targets.

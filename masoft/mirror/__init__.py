@@ -14,6 +14,7 @@ from masoft.mirror.drift import (
     TotalVariationDrift,
     WassersteinDrift,
 )
+from masoft.mirror.exploration import GaussianNoise, Noise, UniformNoise
 from masoft.mirror.improver import GradientSteps, Improvement, Improver, NaturalGradient
 from masoft.mirror.neighborhood import (
     Everywhere,
@@ -41,6 +42,7 @@ __all__ = [
     "Exact",
     "ExactUpTo",
     "FixedOrder",
+    "GaussianNoise",
     "GradientSteps",
     "Greedy",
     "Improvement",
@@ -53,6 +55,7 @@ __all__ = [
     "NaturalGradient",
     "Neighborhood",
     "NoDrift",
+    "Noise",
     "Order",
     "OverSteps",
     "Pace",
@@ -74,5 +77,6 @@ __all__ = [
     "SumDrift",
     "TotalVariationBall",
     "TotalVariationDrift",
+    "UniformNoise",
     "WassersteinDrift",
 ]

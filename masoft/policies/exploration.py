@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from masoft.distributions import Categoricals
+from masoft.mirror.exploration import GaussianNoise, Noise
 from masoft.spec import TeamSpec
 
 
@@ -39,7 +40,7 @@ def uniform_actions(
 def noisy_actions(
     team: TeamSpec,
     actions: np.ndarray,
-    noise: float,
+    noise: float | Noise,
     epsilon: float,
     masks: np.ndarray | None = None,
     generator: torch.Generator | None = None,
@@ -52,7 +53,7 @@ def noisy_actions(
     Args:
         team: the team's specification.
         actions: (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers; not modified.
-        noise: standard deviation on Box entries, which stay within [-1, 1].
+        noise: on Box entries, which stay within [-1, 1]; a number is the standard deviation of a normal one.
         epsilon: probability that a categorical agent acts uniformly, in [0, 1].
         masks: joint masks, (n, mask_size), or None.
         generator: source of the draws, on the CPU.
@@ -62,12 +63,13 @@ def noisy_actions(
         (n, action_size).
     """
     explored = np.array(actions, dtype=np.float32)
+    added = noise if isinstance(noise, Noise) else GaussianNoise(noise)
     has_categorical = team.mask_size > 0
     uniform = uniform_actions(team, len(actions), masks, generator) if has_categorical and epsilon > 0 else explored
     for agent, where in zip(team.agents, team.action_slices, strict=True):
         if agent.action.is_box:
-            draws = torch.randn((len(actions), agent.action.size), generator=generator).numpy()
-            explored[:, where] = np.clip(explored[:, where] + noise * draws, -1, 1)
+            draws = added.draw((len(actions), agent.action.size), generator).numpy()
+            explored[:, where] = np.clip(explored[:, where] + draws, -1, 1)
         elif epsilon > 0:
             is_random = torch.rand(len(actions), generator=generator).numpy() < epsilon
             explored[is_random, where] = uniform[is_random, where]
