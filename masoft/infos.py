@@ -25,6 +25,8 @@ class LazyInfos(list[Info]):
         ended: numbers of the environments whose episodes have ended.
         finals: team observations before any restart, of these alone, (n_ended, ...) by name.
         cut: (n_envs,), true where a time limit ended them.
+        is_untouched: whether nobody has looked at any of them; only then ``finals`` is sure to be what they hold, since
+            wrappers may change the dicts.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class LazyInfos(list[Info]):
         self.ended = np.flatnonzero(terminated | truncated)
         # Copies: the simulator may write over what it gave.
         self.finals = {name: values[self.ended] for name, values in finals.items()} if len(self.ended) else {}
+        self._told: dict[int, Info] = {}
+        self.is_untouched = True
 
     def _made(self, env: int) -> Info:
         info: Info | None = list.__getitem__(self, env)
@@ -53,8 +57,24 @@ class LazyInfos(list[Info]):
                 info["TimeLimit.truncated"] = bool(self.cut[env])
                 if self.successes is not None:
                     info["is_success"] = bool(self.successes[env])
-            self[env] = info
+            info.update(self._told.get(env, {}))
+            self[env], self.is_untouched = info, False
         return info
+
+    def tell(self, env: int, name: str, value: Any) -> None:
+        """Add an entry to one environment's dict, without making it."""
+        if list.__getitem__(self, env) is None:
+            self._told.setdefault(env, {})[name] = value
+        else:
+            self[env][name] = value
+
+    def told(self, env: int) -> Info:
+        """One environment's dict if somebody has looked at it; else what has been told of it, and its success."""
+        info: Info | None = list.__getitem__(self, env)
+        if info is not None:
+            return info
+        success = {} if self.successes is None else {"is_success": bool(self.successes[env])}
+        return {**success, **self._told.get(env, {})}
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Info: ...

@@ -138,7 +138,7 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
             super()._update_info_buffer(infos, dones)
         elif len(infos.ended):
             ended = infos.ended.tolist()
-            super()._update_info_buffer([infos[env] for env in ended], np.ones(len(ended), bool))
+            super()._update_info_buffer([infos.told(env) for env in ended], np.ones(len(ended), bool))
 
     def _resize_statistics(self) -> None:
         """Let the windows over recent episodes have their new length."""

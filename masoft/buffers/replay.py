@@ -184,7 +184,7 @@ class TeamReplayBuffer:
             self._frames.write(self.pos, obs)
         terminated = np.zeros(self.n_envs, bool)
         slots = np.full(self.n_envs, -1, np.int32)
-        if isinstance(infos, LazyInfos):
+        if isinstance(infos, LazyInfos) and infos.is_untouched:
             ended = infos.ended
             terminated[ended] = ~infos.cut[ended]
             slots[ended] = self._store_finals(infos.finals, len(ended))

@@ -250,7 +250,10 @@ class BatchMonitor(VecMonitor):
                 "t": round(time.time() - self.t_start, 6),
                 **{key: infos[env][key] for key in self.info_keywords},
             }
-            infos[env]["episode"] = episode
+            if isinstance(infos, LazyInfos):
+                infos.tell(env, "episode", episode)
+            else:
+                infos[env]["episode"] = episode
             self.episode_count += 1
             if self.results_writer:
                 self.results_writer.write_row(episode)

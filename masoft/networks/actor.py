@@ -52,10 +52,12 @@ class Actor(nn.Module):
             mask: (batch, sum(nvec)), true where a choice is legal, or None.
         """
         if isinstance(observation, WALKS):
-            return self.head(observation.features(self.torso), mask)  # type: ignore[no-any-return]
+            policy: Distribution = self.head(observation.features(self.torso), mask)
+            return policy
         if self.in_one_pass:
             return self.head.read(self.torso.then(observation, self.head.linear), mask)
-        return self.head(self.torso(shown(observation)), mask)  # type: ignore[no-any-return]
+        policy = self.head(self.torso(shown(observation)), mask)
+        return policy
 
     def along(
         self, observation: Tensor, mask: Tensor | None, sequences: Sequences | None

@@ -40,7 +40,8 @@ class Walk:
     def features(self, torso: Torso) -> Tensor:
         """A torso's features at the minibatch's rows, (n_learnt * n, n_features)."""
         if not torso.memory_size:
-            return torso(self.rows)  # type: ignore[no-any-return]
+            features: Tensor = torso(self.rows)
+            return features
         n, end = self.starts.shape[1], self.burn_in + self.n_learnt
         hidden = torch.zeros(n, torso.memory_size, device=self.starts.device)
         if self.burn_in:
@@ -70,7 +71,8 @@ class WalkOn:
     def features(self, torso: Torso) -> Tensor:
         """A torso's features at them, (batch, n_features); outside the graph, as targets are."""
         if not torso.memory_size:
-            return torso(self.rows)  # type: ignore[no-any-return]
+            features: Tensor = torso(self.rows)
+            return features
         starts = self.walk.starts
         hidden = torch.zeros(starts.shape[1], torso.memory_size, device=starts.device)
         _, remembered = torso.along(self.walk.seen, Sequences(starts, hidden))

@@ -29,8 +29,6 @@ ALIASES: Mapping[str, Mapping[str, Any]] = {
 }
 """Names of policies that may remember, with the arguments that each stands for."""
 
-MEMORYLESS = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
-
 NetArch = Sequence[int] | Mapping[str, Sequence[int]]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "silu": nn.SiLU}
 

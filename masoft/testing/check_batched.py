@@ -30,10 +30,6 @@ def check_batched(make: Callable[[int], BatchedVecEnv], *, n_envs: int = 5, n_st
     Raises:
         ConfigurationError: ``make`` gives something else.
         EnvironmentFault: a promise is broken; the message lists all that were.
-
-    Example:
-        >>> from masoft.envs.adapters.vmas import VmasVecEnv  # doctest: +SKIP
-        >>> check_batched(lambda n: VmasVecEnv("balance", n))  # doctest: +SKIP
     """
     batch = make(n_envs)
     if not isinstance(batch, BatchedVecEnv):

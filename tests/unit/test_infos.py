@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecEnvWrapper, VecMonitor
 
 import masoft
 from masoft.envs.batched import BatchedStep, BatchedVecEnv, BatchMonitor
@@ -122,6 +122,32 @@ def calls_of(n_envs: int, name: str) -> int:
 def test_collecting_does_nothing_once_an_environment(name: str) -> None:
     few, many = calls_of(16, name), calls_of(1024, name)
     assert few > 50 and many < 1.1 * few, (few, many)  # large batches take another way, of as many calls
+
+
+class Shifting(VecEnvWrapper):
+    """Adds 7 to what the scout sees, at the ends of episodes too."""
+
+    def reset(self) -> Any:
+        return self._shifted(self.venv.reset())
+
+    def step_wait(self) -> Any:
+        seen, rewards, dones, infos = self.venv.step_wait()
+        for env in np.flatnonzero(dones):
+            infos[env]["terminal_observation"] = self._shifted(infos[env]["terminal_observation"])
+        return self._shifted(seen), rewards, dones, infos
+
+    @staticmethod
+    def _shifted(seen: dict[str, Any]) -> dict[str, Any]:
+        return {**seen, "scout": seen["scout"] + 7}
+
+
+def test_what_a_wrapper_makes_of_last_observations_is_stored() -> None:
+    env = Shifting(BatchMonitor(Counting(7)))
+    settings = dict(learning_starts=1000, batch_size=8, buffer_size=140, seed=0, device="cpu")
+    model = masoft.HASAC(env, **settings).learn(7 * 15)
+    batch = model.replay_buffer.sample(200)
+    assert len(model.ep_info_buffer) > 0
+    assert float(batch.observations[0][:, 0].min()) >= 7 and float(batch.next_observations[0][:, 0].min()) >= 7
 
 
 def test_transitions_are_those_of_plain_infos() -> None:
