@@ -35,4 +35,4 @@ class A2PO(MirrorOnPolicy):
         "improver": GradientSteps(),
         "target_kl": None,
     }
-    defaults: ClassVar[dict[str, Any]] = {"order": SemiGreedy()}
+    order = SemiGreedy()

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import InitVar
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
-import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
+from masoft.algorithms.common_settings import NETWORKS, ONE_RATE, Schedule
+from masoft.algorithms.greedy import EpsilonGreedy, GreedySettings
 from masoft.algorithms.normalise import VecNormalizer
-from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate, Schedule
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
 from masoft.learners.choices import check_enumerable
 from masoft.learners.decomposed import DecomposedUpdate
 from masoft.learners.presence import shares_of
-from masoft.policies.exploration import epsilon_at, noisy_actions
 from masoft.policies.value import ValueTeamPolicy
-from masoft.spec import ACTION_MASK
-from masoft.validation import Integer, Nothing, Real, ScheduleOf
+from masoft.settings import settings
+from masoft.validation import Integer, Nothing, Real
 
 CATEGORICAL = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
+@settings
+class DecompositionSettings(GreedySettings):
+    """Of QMIX and VDN."""
+
+    mixer: Annotated[str, NETWORKS] = "sum"
+    target_update_interval: Annotated[int, Integer(1)] = 1
+    max_grad_norm: Annotated[float | None, Real(0, open_low=True), Nothing()] = 10.0
+    learning_rate: InitVar[Annotated[float | Schedule, ONE_RATE]] = 5e-4
+
+
+class ValueDecomposition(DecompositionSettings, EpsilonGreedy, ABC):
     """Abstract: double Q-learning of a mixture of utilities. Its arguments are described at `QMIX`."""
 
     policy: ValueTeamPolicy  # type: ignore[assignment]
@@ -37,69 +44,9 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(ValueTeamPolicy.policy_names, ValueTeamPolicy)
     action_kinds = CATEGORICAL
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("critic",)
-    constraints = {
-        **OffPolicyTeamAlgorithm.constraints,
-        "learning_rate": (Real(0, open_low=True), ScheduleOf(Real(0))),
-        "exploration_initial_eps": (Real(0, 1),),
-        "exploration_final_eps": (Real(0, 1),),
-        "exploration_fraction": (Real(0, 1),),
-        "target_update_interval": (Integer(1),),
-        "max_grad_norm": (Real(0, open_low=True), Nothing()),
-    }
 
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        mixer: str = "sum",
-        exploration_initial_eps: float = 1.0,
-        exploration_final_eps: float = 0.05,
-        exploration_fraction: float = 0.2,
-        target_update_interval: int = 1,
-        max_grad_norm: float | None = 10.0,
-        learning_rate: LearningRate = 5e-4,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 1_000,
-        batch_size: int = 256,
-        tau: float = 0.005,
-        gamma: float = 0.99,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = -1,
-        n_steps: int | Schedule = 1,
-        team_reward: str = "auto",
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        device: torch.device | str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        self.exploration_initial_eps = exploration_initial_eps
-        self.exploration_final_eps = exploration_final_eps
-        self.exploration_fraction = exploration_fraction
-        self.target_update_interval = target_update_interval
-        self.max_grad_norm = max_grad_norm
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            buffer_size=buffer_size,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            tau=tau,
-            gamma=gamma,
-            train_freq=train_freq,
-            gradient_steps=gradient_steps,
-            n_steps=n_steps,
-            team_reward=team_reward,
-            policy_kwargs={"mixer": mixer, **(policy_kwargs or {})},
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
-        )
+    def _policy_arguments(self) -> dict[str, Any]:
+        return {"mixer": self.mixer, **super()._policy_arguments()}
 
     def _check_team(self) -> None:
         super()._check_team()
@@ -142,22 +89,6 @@ class ValueDecomposition(OffPolicyTeamAlgorithm, ABC):
         wrapper = self._vec_normalize_env
         drawn = self._episodes.sample(batch_size, None if wrapper is None else VecNormalizer(wrapper))
         return drawn.steps, drawn.n, drawn.valid
-
-    def _finish_training(self) -> None:
-        self.logger.record("rollout/exploration_rate", self.exploration_rate)
-        super()._finish_training()
-
-    @property
-    def exploration_rate(self) -> float:
-        """Probability that an agent acts uniformly, at the present progress."""
-        ends = self.exploration_initial_eps, self.exploration_final_eps
-        return epsilon_at(*ends, self.exploration_fraction, self._current_progress_remaining)
-
-    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Greedy actions; each agent acts uniformly now and then."""
-        actions = self.play(obs, deterministic=True)
-        rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
-        return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
 
 
 class QMIX(ValueDecomposition):

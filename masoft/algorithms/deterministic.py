@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import torch
 from stable_baselines3.common.policies import BasePolicy
 
-from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate, Schedule
-from masoft.errors import ConfigurationError, explain
+from masoft.algorithms.common_settings import NETWORKS, UNIT, OrderOfItself
+from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
 from masoft.learners.choices import exact_choices
 from masoft.learners.deterministic import DeterministicUpdate
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
@@ -20,11 +18,26 @@ from masoft.mirror.exploration import Noise
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.policies.deterministic import DeterministicPolicy
 from masoft.policies.exploration import noisy_actions
+from masoft.settings import Felt, settings
 from masoft.spec import ACTION_MASK
 from masoft.validation import Instance, Integer, Real
 
 
-class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
+@settings
+class DeterministicSettings(OffPolicySettings):
+    """Of HATD3, HADDPG, MATD3 and MADDPG."""
+
+    order: Annotated[Order, OrderOfItself()] = RandomPermutation()
+    exploration_noise: Annotated[float | Noise, Real(0), Instance((Noise,), "a Noise")] = 0.1
+    exploration_epsilon: Annotated[float, UNIT] = 0.1
+    policy_delay: Annotated[int, Integer(1)] = 2
+    target_policy_noise: Annotated[float, Real(0)] = 0.2
+    target_noise_clip: Annotated[float, Real(0)] = 0.5
+    n_critics: Annotated[int, NETWORKS] = 2
+    discrete_gradient: Annotated[DiscreteGradient | str, DISCRETE_GRADIENTS, Felt("_choose_gradient")] = "auto"
+
+
+class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm, ABC):
     """Abstract: agents follow the slope of a joint critic, one after the other or all at once.
 
     Its arguments are described at `HATD3`.
@@ -35,78 +48,9 @@ class DeterministicPolicyGradient(OffPolicyTeamAlgorithm, ABC):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
         DeterministicPolicy.policy_names, DeterministicPolicy
     )
-    followers = {**OffPolicyTeamAlgorithm.followers, "discrete_gradient": "_choose_gradient"}
-    constraints = {
-        **OffPolicyTeamAlgorithm.constraints,
-        "order": (Instance((Order,), "an update order"),),
-        "exploration_noise": (Real(0), Instance((Noise,), "a Noise")),
-        "exploration_epsilon": (Real(0, 1),),
-        "policy_delay": (Integer(1),),
-        "target_policy_noise": (Real(0),),
-        "target_noise_clip": (Real(0),),
-        "discrete_gradient": (DISCRETE_GRADIENTS,),
-    }
 
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        order: Order = RandomPermutation(),
-        exploration_noise: float | Noise = 0.1,
-        exploration_epsilon: float = 0.1,
-        policy_delay: int = 2,
-        target_policy_noise: float = 0.2,
-        target_noise_clip: float = 0.5,
-        n_critics: int = 2,
-        discrete_gradient: DiscreteGradient | str = "auto",
-        learning_rate: LearningRate = 3e-4,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 1_000,
-        batch_size: int = 256,
-        tau: float = 0.005,
-        gamma: float = 0.99,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = -1,
-        n_steps: int | Schedule = 1,
-        team_reward: str = "auto",
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        device: torch.device | str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        if order.needs_improvements:
-            must = "one that needs no expected improvements, since these are entropy-free greedy steps"
-            raise ConfigurationError(explain("order", must, order, "Use RandomPermutation() or FixedOrder()."))
-        self.order = order
-        self.exploration_noise = exploration_noise
-        self.exploration_epsilon = exploration_epsilon
-        self.policy_delay = policy_delay
-        self.target_policy_noise = target_policy_noise
-        self.target_noise_clip = target_noise_clip
-        self.discrete_gradient = discrete_gradient
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            buffer_size=buffer_size,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            tau=tau,
-            gamma=gamma,
-            train_freq=train_freq,
-            gradient_steps=gradient_steps,
-            n_steps=n_steps,
-            team_reward=team_reward,
-            policy_kwargs={"n_critics": n_critics, **(policy_kwargs or {})},
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
-        )
+    def _policy_arguments(self) -> dict[str, Any]:
+        return {"n_critics": self.n_critics, **super()._policy_arguments()}
 
     def _setup_model(self) -> None:
         super()._setup_model()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from masoft.errors import ConfigurationError, explain
+from masoft.settings import Setting, settings_of
 from masoft.validation import Constraints, check_names, check_parameters
 
 E = TypeVar("E", bound="Estimator")
@@ -17,16 +18,15 @@ E = TypeVar("E", bound="Estimator")
 class EstimatorMeta(ABCMeta):
     """Checks constructor arguments against the class's declarations before the constructor runs.
 
-    A final class chooses parts by naming them in ``parts``; those parameters leave its signature.
+    The arguments are the class's `masoft.settings`. A final class chooses parts by naming them in ``parts``; those
+    leave its signature.
     """
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        full = inspect.signature(cls.__init__)  # type: ignore[misc]
-        parts, defaults = getattr(cls, "parts", {}), getattr(cls, "defaults", {})
-        kept = [p for name, p in full.parameters.items() if name != "self" and name not in parts]
-        kept = [p.replace(default=defaults.get(p.name, p.default)) for p in kept]
-        return inspect.Signature(kept)
+        found, parts = settings_of(cls), getattr(cls, "parts", {})
+        kept = [each for name, each in found.items() if name not in parts]
+        return inspect.Signature([each.parameter for each in kept])
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         signature = inspect.signature(cls)
@@ -49,26 +49,24 @@ class Estimator(metaclass=EstimatorMeta):
     """Parameters that can be read, copied, changed and printed.
 
     Class attributes:
-        constraints: what each constructor argument must be.
-        parts: constructor arguments that this class fixes.
-        defaults: constructor arguments for which this class has a default of its own.
-        followers: by argument, the method that makes a change of it felt; the others are read wherever they act.
-        unchangeable: by argument, what to do instead of changing it on an estimator that is built.
+        declared: the constructor's arguments, those that this class fixes included; see `masoft.settings`.
+        constraints: what each of them must be.
+        parts: arguments that this class fixes.
     """
 
+    declared: ClassVar[Mapping[str, Setting]] = {}
     constraints: ClassVar[Constraints] = {}
     parts: ClassVar[Mapping[str, Any]] = {}
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    followers: ClassVar[Mapping[str, str]] = {}
-    unchangeable: ClassVar[Mapping[str, str]] = {}
     _parameters: dict[str, Any]
     _is_settled: bool = False
     _settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.declared = settings_of(cls)
+        cls.constraints = {name: each.ranges for name, each in cls.declared.items() if each.ranges}
         # ``policy`` and ``env`` as attributes are what was made of these arguments.
-        cls._settings = frozenset([*cls.parameter_names(), *cls.parts]) - {"policy", "env"}
+        cls._settings = frozenset(cls.declared) - {"policy", "env"}
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Loops set attributes at every step: the way of those that are no settings is short.
@@ -109,17 +107,18 @@ class Estimator(metaclass=EstimatorMeta):
             for name, value in values.items():
                 setattr(self, name, value)
             if hasattr(self, "policy"):
-                for follower in dict.fromkeys(self.followers[name] for name in values if name in self.followers):
-                    getattr(self, follower)()
+                for follower in dict.fromkeys(self.declared[name].felt_by for name in values):
+                    if follower:
+                        getattr(self, follower)()
 
     def _check_changeable(self, name: str) -> None:
         owner = type(self).__name__
         if name in self.parts:
             must, got = f"what makes a {owner} one: {self.parts[name]!r}", "another value"
             raise ConfigurationError(explain(f"{name} of a {owner}", must, got, "MEHAML and HAML leave it open."))
-        if name in self.unchangeable:
+        if self.declared[name].instead:
             which = f"The {name!r} parameter of a {owner} that is built"
-            raise ConfigurationError(explain(which, "as it was", "another value", self.unchangeable[name]))
+            raise ConfigurationError(explain(which, "as it was", "another value", self.declared[name].instead))
 
     @classmethod
     def parameter_names(cls) -> list[str]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-import torch
 from stable_baselines3.common.policies import BasePolicy
 
-from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.common_settings import TemperatureSettings
+from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.learners.choices import check_enumerable
 from masoft.learners.factored import FactoredUpdate
 from masoft.learners.presence import shares_of
 from masoft.policies.factored import FactoredPolicy
+from masoft.settings import Felt, settings
 from masoft.validation import Pattern, Real
 
 
-class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
+@settings
+class FactoredSettings(TemperatureSettings, OffPolicySettings):
+    """Of FOP."""
+
+    ent_coef: Annotated[float | str, Real(0, open_low=True), Pattern("auto"), Felt("_build_temperature")] = "auto"
+
+
+class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
     """FOP: every agent improves its own soft utility, and the utilities add up to the joint soft value.
 
     ``(Q - V) / alpha = sum_i (Q_i - V_i) / alpha_i``, from which ``Q(s, a) = V(s) + sum_i lambda_i (Q_i - V_i)`` with
@@ -56,58 +62,6 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
     policy_base: ClassVar[type[BasePolicy]] = FactoredPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(FactoredPolicy.policy_names, FactoredPolicy)
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
-    followers = {**OffPolicyTeamAlgorithm.followers, **LearnedTemperature.followers}
-    constraints = {
-        **OffPolicyTeamAlgorithm.constraints,
-        **LearnedTemperature.constraints,
-        "ent_coef": (Real(0, open_low=True), Pattern("auto")),
-    }
-
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        ent_coef: float | str = "auto",
-        target_entropy: float | str | Mapping[str, float] = "auto",
-        learning_rate: LearningRate = 3e-4,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 1_000,
-        batch_size: int = 256,
-        tau: float = 0.005,
-        gamma: float = 0.99,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = -1,
-        n_steps: int | Schedule = 1,
-        team_reward: str = "auto",
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        device: torch.device | str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        self.ent_coef, self.target_entropy = ent_coef, target_entropy
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            buffer_size=buffer_size,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            tau=tau,
-            gamma=gamma,
-            train_freq=train_freq,
-            gradient_steps=gradient_steps,
-            n_steps=n_steps,
-            team_reward=team_reward,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
-        )
 
     def _check_team(self) -> None:
         super()._check_team()

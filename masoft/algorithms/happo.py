@@ -65,7 +65,7 @@ class HATRPO(MirrorOnPolicy):
         "batch_size": None,
         "n_epochs": 1,
     }
-    defaults: ClassVar[dict[str, Any]] = {"n_critic_epochs": 10}
+    n_critic_epochs = 10
 
 
 class HAA2C(MirrorOnPolicy):
@@ -90,4 +90,4 @@ class HAA2C(MirrorOnPolicy):
         "batch_size": None,
         "n_epochs": 1,
     }
-    defaults: ClassVar[dict[str, Any]] = {"n_critic_epochs": 5, "n_steps": 128, "learning_rate": 1e-3}
+    n_critic_epochs, n_steps, learning_rate = 5, 128, 1e-3

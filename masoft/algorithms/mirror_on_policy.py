@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
-from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from masoft.algorithms.on_policy import OnPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.common_settings import BOOL, NETWORKS, ORDER, Schedule, TemperatureSettings
+from masoft.algorithms.on_policy import OnPolicySettings, OnPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
@@ -32,6 +31,7 @@ from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.schedule import Scheduled, value_at
 from masoft.mirror.temperature import AutoTemperature
 from masoft.networks.value import CRITIC_INPUTS
+from masoft.settings import Felt, settings
 from masoft.validation import Instance, Integer, Nothing, OneOf, Real, ScheduleOf
 
 LogRatios: TypeAlias = dict[int, Tensor]
@@ -44,118 +44,38 @@ _SCHEDULED = (Real(0, open_low=True), ScheduleOf(Real(0)))
 """A number above 0, or a schedule, which may end at 0: no step then."""
 
 
-class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
+@settings
+class MirrorSettings(TemperatureSettings, OnPolicySettings):
+    """Of HAML and its instances."""
+
+    drift: Annotated[Drift, Instance((Drift,), "a Drift")] = ClipDrift(0.2)
+    neighborhood: Annotated[Neighborhood, Instance((Neighborhood,), "a Neighborhood")] = Everywhere()
+    order: Annotated[Order, ORDER] = RandomPermutation()
+    correction: Annotated[Correction, Instance((Correction,), "a Correction")] = SequentialRatio()
+    improver: Annotated[Improver, Instance((Improver,), "an Improver")] = GradientSteps()
+    clip_range: Annotated[Scheduled | None, _SCHEDULED, Felt("_check_settings")] = 0.2
+    target_kl: Annotated[Scheduled | None, Real(0), ScheduleOf(Real(0)), Felt("_check_settings")] = 0.01
+    critic_input: Annotated[str, OneOf(CRITIC_INPUTS), NETWORKS] = "state"
+    ent_coef = 0.0
+    soft_advantage: Annotated[bool, BOOL] = True
+    n_epochs: Annotated[int, Integer(1)] = 10
+    n_critic_epochs: Annotated[int | None, Integer(1), Nothing()] = None
+    critic_batch_size: Annotated[int | None, Integer(1), Nothing(), Felt("_check_batches")] = None
+    clip_range_vf: Annotated[Scheduled | None, _SCHEDULED, Nothing()] = None
+    normalize_advantage: Annotated[bool, BOOL] = True
+    normalize_value: Annotated[bool, BOOL, NETWORKS] = True
+
+
+class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
     """Abstract: HAML and its instances are this with their parts chosen. Its arguments are described there."""
 
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
-    followers = {
-        **OnPolicyTeamAlgorithm.followers,
-        **LearnedTemperature.followers,
-        "clip_range": "_size_parts",
-        "target_kl": "_size_parts",
-        "critic_batch_size": "_check_batches",
-    }
-    constraints = {
-        **OnPolicyTeamAlgorithm.constraints,
-        **LearnedTemperature.constraints,
-        "drift": (Instance((Drift,), "a Drift"),),
-        "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
-        "order": (Instance((Order,), "an update order"),),
-        "correction": (Instance((Correction,), "a Correction"),),
-        "improver": (Instance((Improver,), "an Improver"),),
-        "clip_range": _SCHEDULED,
-        "target_kl": (Real(0), ScheduleOf(Real(0))),
-        "critic_input": (OneOf(CRITIC_INPUTS),),
-        "soft_advantage": (Instance((bool,), "a bool"),),
-        "n_epochs": (Integer(1),),
-        "n_critic_epochs": (Integer(1), Nothing()),
-        "critic_batch_size": (Integer(1), Nothing()),
-        "clip_range_vf": (*_SCHEDULED, Nothing()),
-        "normalize_advantage": (Instance((bool,), "a bool"),),
-        "normalize_value": (Instance((bool,), "a bool"),),
-        "vf_coef": (Real(0, open_low=True),),
-        "max_grad_norm": (Real(0, open_low=True), Nothing()),
-    }
 
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        drift: Drift = ClipDrift(0.2),
-        neighborhood: Neighborhood = Everywhere(),
-        order: Order = RandomPermutation(),
-        correction: Correction = SequentialRatio(),
-        improver: Improver = GradientSteps(),
-        clip_range: Scheduled | None = 0.2,
-        target_kl: Scheduled | None = 0.01,
-        critic_input: str = "state",
-        ent_coef: float | str = 0.0,
-        target_entropy: float | str | Mapping[str, float] = "auto",
-        soft_advantage: bool = True,
-        learning_rate: LearningRate = 3e-4,
-        n_steps: int = 2048,
-        batch_size: int | None = 64,
-        n_epochs: int = 10,
-        n_critic_epochs: int | None = None,
-        critic_batch_size: int | None = None,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip_range_vf: Scheduled | None = None,
-        normalize_advantage: bool = True,
-        normalize_value: bool = True,
-        vf_coef: float = 0.5,
-        max_grad_norm: float | None = 0.5,
-        team_reward: str = "auto",
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        device: torch.device | str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        self.drift = drift
-        self.neighborhood = neighborhood
-        self.clip_range = clip_range
-        self.target_kl = target_kl
-        self._size_parts()
-        self.order = order
-        self.correction = correction
-        self.improver = improver
-        self.critic_input = critic_input
-        self.target_entropy = target_entropy
-        self.soft_advantage = soft_advantage
-        self.n_epochs = n_epochs
-        self.n_critic_epochs = n_critic_epochs
-        self.critic_batch_size = critic_batch_size
-        self.clip_range_vf = clip_range_vf
-        self.normalize_advantage = normalize_advantage
-        self.normalize_value = normalize_value
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            gamma=gamma,
-            gae_lambda=gae_lambda,
-            ent_coef=ent_coef,
-            vf_coef=vf_coef,
-            max_grad_norm=max_grad_norm,
-            team_reward=team_reward,
-            policy_kwargs={
-                **(policy_kwargs or {}),
-                "critic_input": critic_input,
-                "value_decay": VALUE_DECAY if normalize_value else None,
-            },
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
-        )
+    def _policy_arguments(self) -> dict[str, Any]:
+        scale = VALUE_DECAY if self.normalize_value else None
+        return {**super()._policy_arguments(), "critic_input": self.critic_input, "value_decay": scale}
 
-    def _size_parts(self) -> None:
+    def _check_settings(self) -> None:
         """Classes that fix a drift with a clip range, or a ball, take its size as an argument of their own."""
         if self.clip_range is not None:
             self.drift = replace(self.drift, clip_range=self.clip_range)  # type: ignore[call-arg]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import InitVar
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Annotated, Any, BinaryIO, ClassVar
 
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -16,10 +16,10 @@ from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, 
 from stable_baselines3.common.utils import should_collect_more_steps
 from stable_baselines3.common.vec_env import VecEnv
 
-from masoft.algorithms.constraints import COMMON
+from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate, Schedule
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.remembering import RemembersEpisodes
-from masoft.algorithms.team import LearningRate, Schedule, TeamAlgorithm, fitting_into_memory
+from masoft.algorithms.team import TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.sequences import SequenceSampler
@@ -32,107 +32,60 @@ from masoft.networks.joint_critic import RememberingCritic
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.saving.replay_files import load_replay, save_replay
+from masoft.settings import Felt, Fixed, settings
 from masoft.spec import ACTION_MASK
-from masoft.validation import PROBED, Constraints, Every, Integer, Real
+from masoft.validation import PROBED, Every, Integer, Real
 from masoft.validation import Callable as IsCallable
 
 N_STEPS = Integer(1, 100)
+N_RANGE = (N_STEPS, IsCallable("a schedule"), Felt("_tell_buffer"))
 
 
-class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorithm):
-    """Abstract: what every off-policy team method shares. A method defines ``train``.
+@settings
+class OffPolicySettings(CommonSettings):
+    """Of every method that learns from replayed transitions."""
 
-    Args:
-        policy: ``"MlpPolicy"``, or a `TeamPolicy` subclass.
-        env: whatever `masoft.envs.vector.as_vec_env` accepts; None builds nothing until ``set_env``.
-        learning_rate: step size, or schedule of the remaining progress; or by part, see the method.
-        buffer_size: transitions kept.
-        learning_starts: environment steps of legal random actions before the first update.
-        batch_size: transitions a gradient step.
-        tau: Polyak coefficient of the target critic, in (0, 1].
-        gamma: discount factor, in [0, 1].
-        train_freq: vector steps between trainings, or ``(n, "step" | "episode")``, as in SB3.
-        gradient_steps: updates a training; -1: as many as environment steps were taken since the last.
-        n_steps: rewards summed before bootstrapping, 1 to 100; or a schedule of the remaining progress, rounded.
-        team_reward: ``"sum" | "mean" | "shared"`` of the agents' rewards; ``"auto"``: what the environment declares,
-            else the mean.
-        policy_kwargs: arguments of the policy class.
-        stats_window_size, tensorboard_log, verbose, device, seed: as in SB3.
-    """
+    learning_rate: InitVar[Annotated[LearningRate, RATE]] = 3e-4
+    buffer_size: Annotated[int, Integer(1), Fixed("Save it, and load it with load(path, buffer_size=...).")] = 1_000_000
+    learning_starts: Annotated[int, Integer(0)] = 1_000
+    batch_size: Annotated[int, Integer(1), Felt("_check_settings")] = 256
+    tau: Annotated[float, Real(0, 1, open_low=True)] = 0.005
+    gamma: Annotated[float, UNIT, Felt("_tell_buffer")] = 0.99
+    train_freq: Annotated[
+        int | tuple[int, str], Integer(1), Every(("step", "episode")), Felt("_convert_train_freq")
+    ] = 1
+    gradient_steps: Annotated[int, Integer(-1)] = -1
+    # Rounded, so `_n_steps_at` checks what a schedule gives.
+    n_steps: InitVar[Annotated[int | Schedule, N_RANGE]] = 1
+
+
+class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorithm):
+    """Abstract: what every off-policy team method shares. A method defines ``train``."""
 
     replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
     policy: TeamPolicy
     policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(TeamPolicy.policy_names, TeamPolicy)
-    followers: ClassVar[Mapping[str, str]] = {
-        **TeamAlgorithm.followers,
-        "gamma": "_tell_buffer",
-        "n_steps": "_tell_buffer",
-        "train_freq": "_convert_train_freq",
-        "batch_size": "_check_sizes",
-    }
-    constraints: ClassVar[Constraints] = {
-        **COMMON,
-        "buffer_size": (Integer(1),),
-        "learning_starts": (Integer(0),),
-        "batch_size": (Integer(1),),
-        "tau": (Real(0, 1, open_low=True),),
-        "gamma": (Real(0, 1),),
-        "train_freq": (Integer(1), Every(("step", "episode"))),
-        "gradient_steps": (Integer(-1),),
-        "n_steps": (N_STEPS, IsCallable("a schedule")),  # rounded, so `_n_steps_at` checks it
-    }
 
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        learning_rate: LearningRate,
-        buffer_size: int,
-        learning_starts: int,
-        batch_size: int,
-        tau: float,
-        gamma: float,
-        train_freq: int | tuple[int, str],
-        gradient_steps: int,
-        n_steps: int | Schedule,
-        team_reward: str,
-        policy_kwargs: dict[str, Any] | None,
-        stats_window_size: int,
-        tensorboard_log: str | None,
-        verbose: int,
-        device: torch.device | str,
-        seed: int | None,
-    ) -> None:
-        self.batch_size, self.buffer_size, self.n_steps = batch_size, buffer_size, n_steps  # type: ignore[assignment]
-        self._check_sizes()
-        vec_env = self._prepare_env(env, team_reward)
-        super().__init__(
+    def __init__(self, policy: str | type[BasePolicy] = "MlpPolicy", env: Any = None, **settings: Any) -> None:
+        self._take(settings)
+        vec_env = self._prepare_env(env, self.team_reward)
+        OffPolicyAlgorithm.__init__(
+            self,
             policy=self._policy_class_of(policy),
             env=vec_env,  # type: ignore[arg-type]
             learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
-            buffer_size=buffer_size,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            tau=tau,
-            gamma=gamma,
-            train_freq=train_freq,
-            gradient_steps=gradient_steps,
             n_steps=1,  # which replay buffer SB3 would take, and masoft has its own
-            policy_kwargs=dict(policy_kwargs or {}),
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
+            policy_kwargs=self._policy_arguments(),
+            device=self.device,
+            seed=self.seed,
+            verbose=self.verbose,
+            tensorboard_log=self.tensorboard_log,
+            stats_window_size=self.stats_window_size,
             support_multi_env=True,
             sde_support=False,
         )
-        self.learning_rate = learning_rate  # type: ignore[assignment]
-        self.team_reward = team_reward
-        self.stats_window_size = stats_window_size
-        self.n_steps = n_steps  # type: ignore[assignment]
+        self._take(settings, but=("policy_kwargs", "device"))
         if vec_env is not None:
             self._setup_model()
 
@@ -147,7 +100,7 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
             self._build_buffer()
         self._convert_train_freq()
 
-    def _check_sizes(self) -> None:
+    def _check_settings(self) -> None:
         """Refuse a minibatch that no buffer holds, and a schedule of n_steps that leaves its range."""
         if self.batch_size > self.buffer_size:
             must = f"at most buffer_size = {self.buffer_size}"
@@ -163,7 +116,7 @@ class OffPolicyTeamAlgorithm(RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorith
 
     def _tell_buffer(self) -> None:
         """Let the returns that are drawn from now on have the present discount and length."""
-        self._check_sizes()
+        self._check_settings()
         if hasattr(self, "replay_buffer"):
             self.replay_buffer.gamma, self.replay_buffer.n_steps = self.gamma, self._n_steps_at(self.progress_remaining)
 

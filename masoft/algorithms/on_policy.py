@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from dataclasses import InitVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -15,9 +14,9 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from masoft.algorithms.constraints import COMMON
+from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate
 from masoft.algorithms.habits import offer_locals
-from masoft.algorithms.team import LearningRate, TeamAlgorithm, fitting_into_memory
+from masoft.algorithms.team import TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
@@ -27,27 +26,27 @@ from masoft.learners.rollout import Recall, evaluate_rollout
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
 from masoft.saving.parts import StatePart
 from masoft.saving.rollout_state import RolloutState
-from masoft.validation import Constraints, Integer, Nothing, Real
+from masoft.settings import Felt, settings
+from masoft.validation import Integer, Nothing, Real
 
 T = TypeVar("T", bound="OnPolicyTeamAlgorithm")
 
 
-class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
-    """Abstract: what every on-policy team method shares. A method defines ``train``.
+@settings
+class OnPolicySettings(CommonSettings):
+    """Of every method that learns from its latest rollout."""
 
-    Args:
-        policy: ``"MlpPolicy"``, ``"RnnPolicy"``, or an `OnPolicyTeamPolicy` subclass.
-        env: whatever `masoft.envs.vector.as_vec_env` accepts; None builds nothing until ``set_env``.
-        learning_rate: step size, or schedule of the remaining progress; or by part, see the method.
-        n_steps: steps of each environment between two updates.
-        batch_size: environment steps a minibatch, at most; None: the whole rollout.
-        gamma: discount factor, in [0, 1].
-        gae_lambda: trade-off of bias and variance of the advantages, in [0, 1].
-        team_reward: ``"sum" | "mean" | "shared"`` of the agents' rewards; ``"auto"``: what the environment declares,
-            else the mean.
-        policy_kwargs: arguments of the policy class.
-        stats_window_size, tensorboard_log, verbose, device, seed: as in SB3.
-    """
+    learning_rate: InitVar[Annotated[LearningRate, RATE]] = 3e-4
+    n_steps: Annotated[int, Integer(1), Felt("_resize_rollouts")] = 2048
+    batch_size: Annotated[int | None, Integer(1), Nothing(), Felt("_check_batches")] = 64
+    gamma: Annotated[float, UNIT] = 0.99
+    gae_lambda: Annotated[float, UNIT] = 0.95
+    vf_coef: Annotated[float, Real(0, open_low=True)] = 0.5
+    max_grad_norm: InitVar[Annotated[float | None, Real(0, open_low=True), Nothing()]] = 0.5
+
+
+class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
+    """Abstract: what every on-policy team method shares. A method defines ``train``."""
 
     rollout_buffer: TeamRolloutBuffer  # type: ignore[assignment]
     policy: OnPolicyTeamPolicy  # type: ignore[assignment]
@@ -56,65 +55,28 @@ class OnPolicyTeamAlgorithm(TeamAlgorithm, OnPolicyAlgorithm):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
         OnPolicyTeamPolicy.policy_names, OnPolicyTeamPolicy
     )
-    followers: ClassVar[Mapping[str, str]] = {
-        **TeamAlgorithm.followers,
-        "n_steps": "_resize_rollouts",
-        "batch_size": "_check_batches",
-    }
-    constraints: ClassVar[Constraints] = {
-        **COMMON,
-        "n_steps": (Integer(1),),
-        "batch_size": (Integer(1), Nothing()),
-        "gamma": (Real(0, 1),),
-        "gae_lambda": (Real(0, 1),),
-    }
 
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        learning_rate: LearningRate,
-        n_steps: int,
-        batch_size: int | None,
-        gamma: float,
-        gae_lambda: float,
-        ent_coef: float | str,
-        vf_coef: float,
-        max_grad_norm: float | None,
-        team_reward: str,
-        policy_kwargs: dict[str, Any],
-        stats_window_size: int,
-        tensorboard_log: str | None,
-        verbose: int,
-        device: torch.device | str,
-        seed: int | None,
-    ) -> None:
-        vec_env = self._prepare_env(env, team_reward)
-        super().__init__(
+    def __init__(self, policy: str | type[BasePolicy] = "MlpPolicy", env: Any = None, **settings: Any) -> None:
+        self._take(settings)
+        vec_env = self._prepare_env(env, self.team_reward)
+        OnPolicyAlgorithm.__init__(
+            self,
             policy=self._policy_class_of(policy),  # type: ignore[arg-type]
             env=vec_env,  # type: ignore[arg-type]
             learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
-            n_steps=n_steps,
-            gamma=gamma,
-            gae_lambda=gae_lambda,
-            ent_coef=ent_coef,  # type: ignore[arg-type]
-            vf_coef=vf_coef,
-            max_grad_norm=max_grad_norm,  # type: ignore[arg-type]
             use_sde=False,
             sde_sample_freq=-1,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
+            policy_kwargs=self._policy_arguments(),
+            device=self.device,
+            seed=self.seed,
+            verbose=self.verbose,
+            tensorboard_log=self.tensorboard_log,
+            stats_window_size=self.stats_window_size,
             _init_setup_model=False,
+            **{name: settings[name] for name in ("n_steps", "gamma", "gae_lambda", "vf_coef", "max_grad_norm")},
+            ent_coef=0.0,
         )
-        self.learning_rate = learning_rate  # type: ignore[assignment]
-        self.batch_size = batch_size
-        self.team_reward = team_reward
-        self.stats_window_size = stats_window_size
+        self._take(settings, but=("policy_kwargs", "device"))
         if vec_env is not None:
             self._setup_model()
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import InitVar
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-import torch
-from stable_baselines3.common.policies import BasePolicy
-
-from masoft.algorithms.off_policy import OffPolicyTeamAlgorithm
-from masoft.algorithms.team import LearningRate, Schedule
+from masoft.algorithms.common_settings import ORDER, RATE, LearningRate, Schedule, TemperatureSettings
+from masoft.algorithms.off_policy import N_RANGE, OffPolicySettings, OffPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import ConfigurationError, explain
 from masoft.learners.choices import exact_choices
@@ -26,95 +24,31 @@ from masoft.mirror.reference import PACES, Pace
 from masoft.mirror.schedule import OverSteps
 from masoft.policies.reference import ReferencePolicies
 from masoft.saving.parts import StatePart
+from masoft.settings import Felt, settings
 from masoft.validation import Instance, Integer
 
 
-class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
+@settings
+class SoftSettings(TemperatureSettings, OffPolicySettings):
+    """Of HASAC, MASAC and MEHAML."""
+
+    drift: Annotated[Drift, Instance((Drift,), "a Drift"), Felt("_build_parts")] = NoDrift()
+    neighborhood: Annotated[Neighborhood, Instance((Neighborhood,), "a Neighborhood"), Felt("_build_parts")] = (
+        Everywhere()
+    )
+    order: Annotated[Order, ORDER] = RandomPermutation()
+    discrete_gradient: Annotated[DiscreteGradient | str, DISCRETE_GRADIENTS, Felt("_build_parts")] = "auto"
+    mini_epochs: Annotated[int, Integer(1), Felt("_build_parts")] = 1
+    q_target: Annotated[QTarget | str, Q_TARGETS, Felt("_build_parts")] = "min"
+    reference: Annotated[Pace | str, PACES, Felt("_follow_reference")] = "every_10"
+    learning_rate: InitVar[Annotated[LearningRate, RATE]] = 1e-3
+    n_steps: InitVar[Annotated[int | Schedule, N_RANGE]] = OverSteps(5, 1, steps=50_000)
+
+
+class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
     """Abstract: HASAC, MASAC and MEHAML are this with their parts chosen. Its arguments are described there."""
 
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
-    followers = {
-        **OffPolicyTeamAlgorithm.followers,
-        **LearnedTemperature.followers,
-        "drift": "_build_parts",
-        "neighborhood": "_build_parts",
-        "discrete_gradient": "_build_parts",
-        "q_target": "_build_parts",
-        "mini_epochs": "_build_parts",
-        "reference": "_follow_reference",
-    }
-    constraints = {
-        **OffPolicyTeamAlgorithm.constraints,
-        **LearnedTemperature.constraints,
-        "discrete_gradient": (DISCRETE_GRADIENTS,),
-        "order": (Instance((Order,), "an update order"),),
-        "drift": (Instance((Drift,), "a Drift"),),
-        "neighborhood": (Instance((Neighborhood,), "a Neighborhood"),),
-        "mini_epochs": (Integer(1),),
-        "q_target": (Q_TARGETS,),
-        "reference": (PACES,),
-    }
-
-    def __init__(
-        self,
-        policy: str | type[BasePolicy] = "MlpPolicy",
-        env: Any = None,
-        *,
-        drift: Drift = NoDrift(),
-        neighborhood: Neighborhood = Everywhere(),
-        order: Order = RandomPermutation(),
-        ent_coef: float | str = "auto",
-        target_entropy: float | str | Mapping[str, float] = "auto",
-        discrete_gradient: DiscreteGradient | str = "auto",
-        mini_epochs: int = 1,
-        q_target: QTarget | str = "min",
-        reference: Pace | str = "every_10",
-        learning_rate: LearningRate = 1e-3,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 1_000,
-        batch_size: int = 256,
-        tau: float = 0.005,
-        gamma: float = 0.99,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = -1,
-        n_steps: int | Schedule = OverSteps(5, 1, steps=50_000),
-        team_reward: str = "auto",
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        device: torch.device | str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        self.drift = drift
-        self.neighborhood = neighborhood
-        self.order = order
-        self.ent_coef = ent_coef
-        self.target_entropy = target_entropy
-        self.discrete_gradient = discrete_gradient
-        self.mini_epochs = mini_epochs
-        self.q_target = q_target
-        self.reference = reference
-        super().__init__(
-            policy,
-            env,
-            learning_rate=learning_rate,
-            buffer_size=buffer_size,
-            learning_starts=learning_starts,
-            batch_size=batch_size,
-            tau=tau,
-            gamma=gamma,
-            train_freq=train_freq,
-            gradient_steps=gradient_steps,
-            n_steps=n_steps,
-            team_reward=team_reward,
-            policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            seed=seed,
-        )
 
     def _setup_model(self) -> None:
         super()._setup_model()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from masoft.algorithms.common_settings import CommonSettings, LearningRate, Schedule
 from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.fitting import check_same_team, fitting_into_memory
@@ -29,12 +30,8 @@ from masoft.mirror.schedule import Progress, value_at
 from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
 from masoft.presets import PAPER, preset
-from masoft.saving.settings import UNCHANGEABLE
 from masoft.spec import TeamSpec
 from masoft.validation import Real
-
-Schedule = Callable[[float], float]
-LearningRate = float | Schedule | Mapping[str, float | Schedule]
 
 T = TypeVar("T", bound="TeamAlgorithm")
 
@@ -44,7 +41,7 @@ FIXED = dict.fromkeys(("critic_input", "value_decay", "mixer"))
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(Habits, Continuity, Estimator):
+class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -56,18 +53,30 @@ class TeamAlgorithm(Habits, Continuity, Estimator):
     team: TeamSpec
     is_learning: bool = False
     policy: JointPolicy
-    team_reward: str
-    stats_window_size: int
+    learning_rate: Any
     preset_timesteps: int | None = None
     policy_base: ClassVar[type[BasePolicy]] = BasePolicy  # type: ignore[type-abstract]
     _of_alias: Mapping[str, Any] = {}
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
-    followers: ClassVar[Mapping[str, str]] = {
-        "learning_rate": "_setup_lr_schedule",
-        "stats_window_size": "_resize_statistics",
-    }
-    unchangeable: ClassVar[Mapping[str, str]] = UNCHANGEABLE
+
+    def _take(self, settings: Mapping[str, Any], but: Collection[str] = ()) -> None:
+        """Keep settings as attributes, and check what no single one of them tells."""
+        for name, value in settings.items():
+            if name not in but:
+                setattr(self, name, value)
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        """Refuse settings that do not fit each other.
+
+        Raises:
+            ConfigurationError: names the setting and what it has to fit.
+        """
+
+    def _policy_arguments(self) -> dict[str, Any]:
+        """What the policy's constructor takes: ``policy_kwargs``, and settings that are the networks' own."""
+        return dict(self.policy_kwargs or {})
 
     def _prepare_env(self, env: Any, team_reward: str) -> VecEnv | None:
         """Whatever the user passed as a VecEnv of teams; remembers the team."""

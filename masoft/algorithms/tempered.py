@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
+from masoft.algorithms.common_settings import TemperatureSettings
 from masoft.algorithms.team import TeamAlgorithm
 from masoft.mirror.target_entropy import Entropies, TargetEntropies
 from masoft.mirror.temperature import AutoTemperature, Temperature, make_temperature
 from masoft.saving.parts import StatePart
-from masoft.validation import Constraints, Instance, Pattern, Real
 
 
-class LearnedTemperature(TeamAlgorithm):
+class LearnedTemperature(TemperatureSettings, TeamAlgorithm):
     """Abstract mixin: temperatures named by ``ent_coef``, one an agent and the joint one."""
 
-    ent_coef: Any  # stable-baselines3 has a number there
-    target_entropy: float | str | Mapping[str, float]
     temperature: Temperature
     _ent_coefs: Tensor
     _metrics: Any
-    constraints: ClassVar[Constraints] = {
-        "ent_coef": (Real(0), Pattern("auto")),
-        "target_entropy": (Real(), Pattern("auto"), Instance((dict,), "a dict of numbers by agent")),
-    }
-    followers: ClassVar[Mapping[str, str]] = {
-        "ent_coef": "_build_temperature",
-        "target_entropy": "_set_targets",
-    }
 
     def _build_temperature(self) -> None:
         """Temperatures that start where ``ent_coef`` says."""

@@ -7,27 +7,15 @@ from typing import Any
 
 from masoft.errors import ConfigurationError, explain
 from masoft.policies.architecture import ALIASES
+from masoft.settings import settings_of
 
-_NEW = "The networks are made of it: make a new model."
-
-UNCHANGEABLE: Mapping[str, str] = {
-    "device": "Save it, and load it there: load(path, device=...).",
-    "seed": "Call set_random_seed(seed).",
-    "team_reward": "The environments add rewards up: load(path, env, team_reward=...).",
-    "policy_kwargs": "Save it, and load it with load(path, policy_kwargs=...) if it is the optimisers that change.",
-    "n_critics": _NEW,
-    "critic_input": _NEW,
-    "normalize_value": _NEW,
-    "buffer_size": "Save it, and load it with load(path, buffer_size=...).",
-}
-"""Settings of a model that is built which no assignment changes, with what to do instead."""
+NEW = "The networks are made of it: make a new model."
 
 LOADABLE_POLICY_KWARGS = frozenset(
     {"activation_fn", "final_activation", "optimizer_class", "optimizer_kwargs", "sequence_length", "burn_in"}
 )
 """Arguments of policies that may differ from those that a model was trained with; the others shape its weights."""
 
-_NEVER_AT_LOAD = ("n_critics", "critic_input", "normalize_value")
 _OPTIMIZERS = ("actor_optimizer", "critic_optimizer")
 
 
@@ -43,14 +31,14 @@ def check_changes(owner: type, stored: Mapping[str, Any], changes: Mapping[str, 
     Raises:
         ConfigurationError: names the setting, what it was, and what to do.
     """
-    for name in _NEVER_AT_LOAD:
-        if name in changes and name in stored and changes[name] != stored[name]:
-            raise _refusal(owner, name, stored[name], changes[name], _NEW)
+    for name, setting in settings_of(owner).items():
+        if setting.instead == NEW and name in changes and name in stored and changes[name] != stored[name]:
+            raise _refusal(owner, name, stored[name], changes[name], NEW)
     if "policy" in changes and _policy_of(owner, changes["policy"]) != _policy_of(owner, stored.get("policy")):
-        raise _refusal(owner, "policy", stored.get("policy"), changes["policy"], _NEW)
+        raise _refusal(owner, "policy", stored.get("policy"), changes["policy"], NEW)
     for name in _changed_policy_kwargs(stored, changes) - LOADABLE_POLICY_KWARGS:
         before, now = (dict(each.get("policy_kwargs") or {}).get(name, "its default") for each in (stored, changes))
-        raise _refusal(owner, f"policy_kwargs[{name!r}]", before, now, _NEW)
+        raise _refusal(owner, f"policy_kwargs[{name!r}]", before, now, NEW)
     if is_resumed:
         for name, cure in (
             ("seed", "A resumed run draws on: load(path, seed=...) starts anew."),

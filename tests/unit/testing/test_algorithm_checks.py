@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 import torch
 
 from masoft.algorithms.soft_actor_critic import SoftActorCritic
+from masoft.settings import settings
 from masoft.testing import algorithm_checks as checks
 
 
@@ -23,10 +24,15 @@ class Forgetful(SoftActorCritic):
         return {**super().get_params(deep), "seed": 1}
 
 
-class Careless(SoftActorCritic):
-    """Accepts any batch size."""
+@settings
+class AnyDiscount:
+    """Any number."""
 
-    constraints: ClassVar[Any] = {**SoftActorCritic.constraints, "gamma": (checks.Real(),)}
+    gamma: Annotated[float, checks.Real()] = 0.99
+
+
+class Careless(AnyDiscount, SoftActorCritic):
+    """Accepts any discount."""
 
 
 class Global(SoftActorCritic):
