@@ -28,7 +28,13 @@ from masoft.tabular.penalties import (
 SLACK = 1e-12
 """A limit that holds counts as reached within this share of its radius."""
 
-MAX_ROUNDS = 200
+REACHED = 1e-9
+"""A limit with a price counts as reached within this share of its radius."""
+
+STILL = 1e-8
+"""Multipliers that change by less than this share in a round stay, as where a policy sits at a bend of a distance."""
+
+MAX_ROUNDS = 60
 MAX_TRIALS = 120
 
 
@@ -73,22 +79,34 @@ def respond(task: Task, drift: Drift, neighborhood: Neighborhood) -> Array:
 def _with_limits(
     solve: Callable[[list[Array], Array], Array], limits: tuple[Limit, ...], reference: Reference
 ) -> Array:
-    """The maximiser within all limits: each multiplier in turn, until none has to change."""
+    """The maximiser within all limits: each multiplier in turn, until none has to change.
+
+    That is coordinate ascent of the dual, which is concave; it ends where every limit holds and every limit that has
+    a price is reached.
+    """
     n_states = len(reference.weights)
     multipliers = [np.zeros((n_states, 1)) for _ in limits]
     log_new = solve(multipliers, reference.log_old)
     for _ in range(MAX_ROUNDS):
-        if all((_excess(limit, log_new, reference) <= SLACK).all() for limit in limits):
+        if all(_is_settled(limit, by, log_new, reference) for limit, by in zip(limits, multipliers, strict=True)):
             break
+        before = [each.copy() for each in multipliers]
         for k, limit in enumerate(limits):
 
             def solve_one(multiplier: Array, start: Array, k: int = k) -> Array:
                 return solve([*multipliers[:k], multiplier, *multipliers[k + 1 :]], start)
 
             multipliers[k], log_new = _smallest_multiplier(solve_one, limit, multipliers[k], log_new, reference)
-        if len(limits) == 1:
+        if all(np.allclose(now, was, rtol=STILL, atol=0) for now, was in zip(multipliers, before, strict=True)):
             break
     return log_new
+
+
+def _is_settled(limit: Limit, multiplier: Array, log_new: Array, reference: Reference) -> bool:
+    """Whether a limit holds, and is reached wherever its multiplier is above 0."""
+    excess = _excess(limit, log_new, reference)
+    has_price = multiplier[: len(excess)] > 0
+    return bool(((excess <= SLACK) & ~(has_price & (excess < -REACHED))).all())
 
 
 def _excess(limit: Limit, log_new: Array, reference: Reference) -> Array:

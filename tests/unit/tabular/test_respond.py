@@ -1,0 +1,68 @@
+"""The exact argmax inside an intersection is what a general solver of constrained problems finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from masoft.mirror import KLBall, Neighborhood, NoDrift
+from masoft.tabular.penalties import Reference, neighborhood_limits
+from masoft.tabular.respond import Task, respond
+
+N_STATES, N_ACTIONS, ENT_COEF = 2, 3, 0.3
+
+PAIRS = [
+    KLBall(0.05) & KLBall(0.08, direction="reverse"),
+    KLBall(0.02) & KLBall(0.05, over="max"),
+]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def by_slsqp(reference: Reference, neighborhood: Neighborhood) -> float:
+    def objective(flat: np.ndarray) -> float:
+        return -value(reference, softmax(flat.reshape(N_STATES, N_ACTIONS)))
+
+    def room(flat: np.ndarray) -> np.ndarray:
+        log_new = softmax(flat.reshape(N_STATES, N_ACTIONS))
+        left = []
+        for limit in neighborhood_limits(neighborhood, reference):
+            distance = limit.distance.value(log_new)
+            left += [(reference.weights * distance).sum()] if limit.shared else [*distance]
+        return np.array(radii(neighborhood, reference)) - np.array(left)
+
+    inside = {"type": "ineq", "fun": room}
+    found = minimize(objective, reference.log_old.ravel(), constraints=inside, options={"ftol": 1e-13, "maxiter": 500})
+    assert (room(found.x) > -1e-9).all()
+    return -float(found.fun)
+
+
+def radii(neighborhood: Neighborhood, reference: Reference) -> list[float]:
+    found: list[float] = []
+    for limit in neighborhood_limits(neighborhood, reference):
+        found += [float(limit.radius)] * (1 if limit.shared else N_STATES)
+    return found
+
+
+def value(reference: Reference, log_new: np.ndarray) -> float:
+    a_state = (np.exp(log_new) * (reference.advantage - ENT_COEF * log_new)).sum(1)
+    return float((reference.weights * a_state).sum())
+
+
+@pytest.mark.parametrize("neighborhood", PAIRS, ids=str)
+@pytest.mark.parametrize("seed", range(2))
+def test_an_intersection_is_solved_exactly(neighborhood: Neighborhood, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    log_old = softmax(rng.normal(size=(N_STATES, N_ACTIONS)))
+    advantage = rng.normal(size=(N_STATES, N_ACTIONS)) * 2
+    weights = rng.dirichlet(np.ones(N_STATES) * 5)
+    reference = Reference(log_old, advantage, weights, ())
+    legal = np.ones((N_STATES, N_ACTIONS), bool)
+    log_new = respond(Task(ENT_COEF, legal, reference), NoDrift(), neighborhood)
+    assert neighborhood.contains(reference.change(torch.from_numpy(log_new)))
+    assert value(reference, log_new) == pytest.approx(by_slsqp(reference, neighborhood), abs=1e-6)
