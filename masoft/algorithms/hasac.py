@@ -43,6 +43,7 @@ class HASAC(SoftActorCritic):
             long returns learn faster at first, and their bias stops learning later.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious; or a `QTarget`, such as ``Subset(2)``.
+        replay_rule: which stored transitions are drawn: `UniformReplay`, `RecentReplay`, or a `ReplayRule` of your own.
         team_reward: ``"sum" | "mean" | "shared"``; ``"auto"``: what the environment declares, else the mean.
         policy_kwargs: arguments of `TeamPolicy`, for example ``dict(net_arch=[128, 128], share_parameters=True)``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.

@@ -28,13 +28,14 @@ from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.learners.metrics import Metrics
 from masoft.learners.presence import shares_of, weighed
+from masoft.mirror.replay import ReplayRule, UniformReplay
 from masoft.networks.joint_critic import RememberingCritic
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.saving.replay_files import load_replay, save_replay
 from masoft.settings import Felt, Fixed, settings
 from masoft.spec import ACTION_MASK
-from masoft.validation import PROBED, Every, Integer, Real
+from masoft.validation import PROBED, Every, Instance, Integer, Real
 from masoft.validation import Callable as IsCallable
 
 N_STEPS = Integer(1, 100)
@@ -55,6 +56,7 @@ class OffPolicySettings(CommonSettings):
         int | tuple[int, str], Integer(1), Every(("step", "episode")), Felt("_convert_train_freq")
     ] = 1
     gradient_steps: Annotated[int, Integer(-1)] = -1
+    replay_rule: Annotated[ReplayRule, Instance((ReplayRule,), "a ReplayRule")] = UniformReplay()
     # Rounded, so `_n_steps_at` checks what a schedule gives.
     n_steps: InitVar[Annotated[int | Schedule, N_RANGE]] = 1
 
@@ -207,6 +209,7 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
         """What stays the same over the updates of one call of ``train``."""
         self.policy.set_training_mode(True)
         self._look_for_learners()
+        self.replay_buffer.rule = self.replay_rule.at(self.progress_remaining)
         if "actor" in self.learning_rate_parts:
             for optimizer in self.policy.actor_optimizers:
                 optimizer.param_groups[0]["lr"] = self.learning_rate_of("actor")

@@ -68,7 +68,7 @@ class EpisodeSampler:
         if self.n_episodes() == 0:
             raise ConfigurationError("The replay buffer holds no complete episode: play one before sampling.")
         device = self.buffer.device
-        drawn = torch.randint(len(self._episodes), (n,), generator=self.buffer.generator, device=device)
+        drawn = self.buffer.rule.checked(len(self._episodes), n, self.buffer.generator)
         envs, first, lengths = torch.as_tensor(self._episodes, device=device)[drawn].unbind(-1)
         time = torch.arange(int(lengths.max()), device=device).unsqueeze(1)
         rows = (first + torch.minimum(time, lengths - 1)) % self.buffer.rows

@@ -17,6 +17,7 @@ from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
 from masoft.infos import LazyInfos
+from masoft.mirror.replay import ReplayRule, UniformReplay
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
 
 PLACE_BYTES = 9
@@ -113,6 +114,7 @@ class TeamReplayBuffer:
         self.n_steps = n_steps
         self.pos = 0
         self.full = False
+        self.rule: ReplayRule = UniformReplay()
         self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self._frames = RowStore(layout, (self.rows, n_envs), self.device)
@@ -217,7 +219,7 @@ class TeamReplayBuffer:
                 self.final_slots[newest, env] = self._store_final(successor)
 
     def sample(self, batch_size: int, normalizer: Normalizer | None = None, tagged: bool = False) -> TeamBatch:
-        """Draw transitions uniformly, with replacement, in time independent of the fill.
+        """Draw transitions by the rule, in time independent of the fill.
 
         Args:
             batch_size: number of transitions.
@@ -230,7 +232,7 @@ class TeamReplayBuffer:
         """
         if self.size() == 0:
             raise ConfigurationError("The replay buffer is empty: step the environment before sampling.")
-        places = torch.randint(self.size(), (batch_size,), generator=self.generator, device=self.device)
+        places = self.rule.checked(self.size(), batch_size, self.generator)
         if self.full:
             places = (places + (self.pos + 1) * self.n_envs) % (self.rows * self.n_envs)
         return self.gather_places(places, normalizer, tagged)[0]

@@ -83,7 +83,7 @@ class SequenceSampler:
             raise ConfigurationError("The replay buffer is empty: step the environment before sampling.")
         length = min(self.stretch.length, stored)
         n, device = max(batch_size // length, 1), buffer.device
-        drawn = torch.randint((stored - length + 1) * buffer.n_envs, (n,), generator=buffer.generator, device=device)
+        drawn = buffer.rule.checked((stored - length + 1) * buffer.n_envs, n, buffer.generator)
         first, env = drawn // buffer.n_envs, drawn % buffer.n_envs
         oldest = (buffer.pos + 1) % buffer.rows if buffer.full else 0
 

@@ -28,6 +28,7 @@ from masoft.mirror.neighborhood import (
 from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
 from masoft.mirror.q_target import Mean, QTarget, Smallest, Subset
 from masoft.mirror.reference import EveryK, Pace, Polyak
+from masoft.mirror.replay import RecentReplay, ReplayRule, UniformReplay
 from masoft.mirror.schedule import Linear, OverSteps, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
 
@@ -64,6 +65,8 @@ __all__ = [
     "Polyak",
     "QTarget",
     "RandomPermutation",
+    "RecentReplay",
+    "ReplayRule",
     "ScaledDrift",
     "Schedulable",
     "SemiGreedy",
@@ -78,5 +81,6 @@ __all__ = [
     "TotalVariationBall",
     "TotalVariationDrift",
     "UniformNoise",
+    "UniformReplay",
     "WassersteinDrift",
 ]

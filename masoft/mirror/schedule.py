@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypeVar
@@ -123,13 +124,13 @@ def number(value: Scheduled, which: str) -> float:
     return value
 
 
-def check_scheduled(owner: object, name: str, low: float = 0.0, open_low: bool = False) -> None:
-    """Refuse a field that is neither a number from ``low`` on nor a schedule of such.
+def check_scheduled(owner: object, name: str, low: float = 0.0, open_low: bool = False, high: float = math.inf) -> None:
+    """Refuse a field that is neither a number from ``low`` to ``high`` nor a schedule of such.
 
     Raises:
         ConfigurationError: names the class, the field, what it must be and what it got.
     """
-    real = Real(low, open_low=open_low)
+    real = Real(low, high, open_low=open_low)
     constraint = (real, ScheduleOf(real))
     check_parameters(type(owner).__name__, {name: constraint}, {name: getattr(owner, name)})
 
