@@ -134,5 +134,5 @@ class FOP(LearnedTemperature, OffPolicyTeamAlgorithm):
 
     def _begin_update(self) -> FactoredUpdate:
         """The update with its numbers as they are now."""
-        self._ent_coefs = self.temperature.current()
+        self._take_temperatures()
         return FactoredUpdate(self.policy, self._ent_coefs, self.generator, self._metrics)

@@ -297,8 +297,9 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
         names = [f"entropy/{name}" for name in self.team.names]
         means = torch.stack([self._metrics.mean(name) if name in self._metrics else nothing for name in names])
         entropies = self._targets.of_means(-means, self.experience.masks, self.experience.active)
+        self.temperature.set_rate(self.learning_rate_of("ent_coef"))
         for _ in range(self.n_epochs):
-            self.temperature.update(entropies, self.learning_rate_of("ent_coef"), self.resting)
+            self.temperature.update(entropies, self.resting)
 
     def _prepare_training(self) -> None:
         """What stays the same during one iteration."""
@@ -322,7 +323,7 @@ class MirrorOnPolicy(LearnedTemperature, OnPolicyTeamAlgorithm, ABC):
             before={i: flat_parameters(self.policy, i).detach() for i in agents},
             whole=self.experience.advantages_by_agent() if self.normalize_advantage else {},
         )
-        self._n_tried = self._n_accepted = 0
+        self._n_tried, self._n_accepted = 0, 0
 
     def _finish_training(self) -> None:
         """Count, check and log."""

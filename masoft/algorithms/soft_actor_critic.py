@@ -185,7 +185,7 @@ class SoftActorCritic(LearnedTemperature, OffPolicyTeamAlgorithm, ABC):
 
     def _begin_update(self) -> SoftUpdate:
         """The update with its numbers as they are now; references follow the actors."""
-        self._ent_coefs = self.temperature.current()
+        self._take_temperatures()
         if self._reference is not None:
             self._reference.follow()
         return SoftUpdate(

@@ -147,7 +147,7 @@ class OnPolicyStep:
         """Figures of one step, from the last policy that was looked at."""
         metrics, ratio = self.metrics, last.ratio()
         metrics.add(f"kl/{name}", last.mean(approximate_kl(ratio)))
-        metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
+        metrics.add(f"accepted/{name}", result.accepted_share)
         if turn.clip_range is not None:
             metrics.add(f"clip_fraction/{name}", last.mean(((ratio - 1).abs() > turn.clip_range).float()))
         if entropy is not None:

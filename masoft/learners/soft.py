@@ -161,7 +161,7 @@ class SoftUpdate:
             with torch.no_grad():
                 moved = change()
                 self.metrics.add(f"kl/{name}", moved.mean(moved.kl_old_new()))
-            self.metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
+            self.metrics.add(f"accepted/{name}", result.accepted_share)
 
     def objective(self, i: int, now: Draw, opened: Opened) -> tuple[Tensor, Tensor | None]:
         """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
