@@ -50,7 +50,7 @@ class LearnedTemperature(TeamAlgorithm):
     def _take_temperatures(self) -> None:
         """The temperatures and their step size as they hold during an update."""
         self.temperature.set_rate(self.learning_rate_of("ent_coef"))
-        self._ent_coefs = self.temperature.current()
+        self._ent_coefs = self.runner.hold("temperatures", self.temperature.current())
 
     def _fit_temperatures(self, entropies: Entropies) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one."""

@@ -28,45 +28,49 @@ class _Now:
 class Runner(Protocol):
     """Who runs the pieces of updates."""
 
-    def begin(self, variant: Hashable = ()) -> None:
-        """Tell that an update begins.
+    def begin(self, inputs: T, numbers: Hashable = ()) -> T:
+        """An update begins.
 
         Args:
-            variant: whatever decides which operations its pieces are made of; each has recordings of its own.
+            inputs: what its pieces read that is new each time: a tensor, or dataclasses and tuples of tensors.
+            numbers: Python's numbers that its pieces are made with; with others they are other pieces.
+
+        Returns:
+            the inputs at the place where the pieces look for them.
         """
         ...
 
-    def run(self, name: Hashable, piece: Callable[[], T], numbers: Hashable = ()) -> T:
-        """Do a piece of an update.
+    def run(self, name: Hashable, piece: Callable[[], T]) -> T:
+        """Do a piece of the update.
 
         Args:
             name: pieces of one name do the same operations on tensors at the same places, each time.
             piece: does it; what it returns is returned, and the next pieces find its tensors there.
-            numbers: Python's numbers that the piece uses and that may change; when they do, a recording is void.
         """
         ...
 
     def hold(self, name: Hashable, inputs: T) -> T:
-        """The same inputs at the place where pieces look for them.
+        """More inputs at the place where pieces look for them.
 
         Args:
             name: of the place.
-            inputs: a tensor, or dataclasses, tuples and dicts of tensors.
+            inputs: as for `begin`.
         """
         ...
 
     def forget(self) -> None:
-        """Record anew from now on: weights, optimisers or the device have been replaced."""
+        """Record anew from now on: something has been replaced that pieces use."""
         ...
 
 
 class Direct:
     """Runs pieces as they are."""
 
-    def begin(self, variant: Hashable = ()) -> None:
-        """Nothing to prepare."""
+    def begin(self, inputs: T, numbers: Hashable = ()) -> T:
+        """The inputs themselves."""
+        return inputs
 
-    def run(self, name: Hashable, piece: Callable[[], T], numbers: Hashable = ()) -> T:
+    def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece."""
         return piece()
 
