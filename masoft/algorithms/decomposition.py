@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import InitVar
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from gymnasium import spaces
@@ -71,11 +72,13 @@ class ValueDecomposition(DecompositionSettings, EpsilonGreedy, ABC):
             return
         update = self._begin_update()
         for _ in range(gradient_steps):
-            batch, n, valid = self._draw(batch_size)
-            update.fit(*update.value_and_target(batch, n), shares_of(batch.active, self.team.n_agents), valid)
+            drawn, n, valid = self._draw(batch_size)
+            presence = tuple(shares_of(drawn.active, self.team.n_agents))
+            batch, valid = self.runner.begin((drawn, valid), (n, presence, self.tau, self.learners))
+            self.runner.run("values", partial(update.learn, batch, n, presence, valid))
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
-                update.follow(self.tau)
+                self.runner.run("targets", partial(update.follow, self.tau))
         self._finish_training()
 
     def _begin_update(self) -> DecomposedUpdate:

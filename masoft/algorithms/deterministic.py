@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -65,16 +66,16 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
         self._prepare_training()
         update = self._begin_update()
         for _ in range(gradient_steps):
-            batch = self.sample_batch(batch_size)
-            update.fit_critics(batch)
+            batch = self.runner.begin(self.sample_batch(batch_size), (self.tau, self.learners))
+            self.runner.run("critics", partial(update.fit_critics, batch))
             self._n_updates += 1
             if self._n_updates % self.policy_delay == 0:
-                critic = update.open(batch)
+                critic = self.runner.run("open", partial(update.open, batch))
                 for i in self.turns_of_present(batch):
-                    update.improve(i, critic, batch)
+                    self.runner.run(("improve", i), partial(update.improve, i, critic, batch))
                     if self.order.sequential:
-                        update.redraw(i, critic, batch)
-                update.follow(self.tau)
+                        self.runner.run(("redraw", i), partial(update.redraw, i, critic, batch))
+                self.runner.run("targets", partial(update.follow, self.tau))
         self._finish_training()
 
     def _begin_update(self) -> DeterministicUpdate:

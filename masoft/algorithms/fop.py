@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, ClassVar
 
 from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
 
 from masoft.algorithms.common_settings import TemperatureSettings
 from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
+from masoft.buffers.replay import TeamBatch
 from masoft.learners.choices import check_enumerable
 from masoft.learners.factored import FactoredUpdate
-from masoft.learners.presence import shares_of
+from masoft.learners.presence import shares_of, weighed
 from masoft.policies.factored import FactoredPolicy
 from masoft.settings import Felt, settings
 from masoft.validation import Pattern, Real
@@ -76,17 +79,25 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
         self._prepare_training()
         for _ in range(gradient_steps):
             update = self._begin_update()
-            batch = self.sample_batch(batch_size)
-            update.fit_critics(batch)
-            presence = shares_of(batch.active, self.team.n_agents)
-            shares = [share if i in self.learners else 0.0 for i, share in enumerate(presence)]
-            log_probs = [update.improve(i, batch, share) for i, share in enumerate(shares)]
-            self._fit_temperatures(self._targets.of_rows(log_probs, batch.masks, batch.active))
-            update.follow(self.tau)
+            drawn = self.sample_batch(batch_size)
+            presence = tuple(shares_of(drawn.active, self.team.n_agents))
+            batch = self.runner.begin(drawn, (presence, self.tau, self.learners))
+            self.runner.run("critics", partial(update.fit_critics, batch, presence))
+            log_probs = []
+            for i, (share, optimizer) in enumerate(zip(presence, self.policy.actor_optimizers, strict=True)):
+                learns = share > 0 and i in self.learners
+                with weighed(optimizer, share if learns else 1.0):
+                    log_probs.append(self.runner.run(("improve", i), partial(update.improve, i, batch, learns)))
+            self.runner.run("temperatures and targets", partial(self._conclude, update, log_probs, batch))
             self._n_updates += 1
         self._finish_training()
 
+    def _conclude(self, update: FactoredUpdate, log_probs: list[Tensor], batch: TeamBatch) -> None:
+        """What follows the agents' steps: temperatures and targets."""
+        self._fit_temperatures(self._targets.of_rows(log_probs, batch.masks, batch.active))
+        update.follow(self.tau)
+
     def _begin_update(self) -> FactoredUpdate:
         """The update with its numbers as they are now."""
-        self._ent_coefs = self.temperature.current()
+        self._take_temperatures()
         return FactoredUpdate(self.policy, self._ent_coefs, self.generator, self._metrics)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from masoft.errors import NumericalFault, explain
+from masoft.fast.recording import afterwards, is_recordable
 from masoft.saving.parts import StatePart
 
 MOST_SKIPPED = 100
@@ -66,12 +67,13 @@ class GradientGuard:
             return
         grads: list[Tensor] = [p.grad for p in parameters]
         key = self._keys[id(optimizer)]
-        if optimizer.defaults.get("fused") and not is_at_hand(grads[0]):
+        if _leaves_out_bad_steps(optimizer) and not is_at_hand(grads[0]):
             largest = torch.stack(torch._foreach_norm(grads, math.inf)).amax()
             is_bad = (~largest.isfinite()).float()
             vars(optimizer)["found_inf"] = is_bad
-            self._unread.append((key, self._model._n_updates, is_bad))
+            afterwards(lambda: self._note(key, is_bad))
             return
+        vars(optimizer).pop("found_inf", None)
         # One number for all; a finite gradient can overflow it, so what looks bad is looked at closely.
         if math.isfinite(float(torch.stack(torch._foreach_norm(grads)).sum())):
             self._in_a_row[key] = 0
@@ -82,6 +84,10 @@ class GradientGuard:
         self._meet(key, self._model._n_updates, bad)
         for parameter in parameters:
             parameter.grad = None
+
+    def _note(self, key: str, is_bad: Tensor) -> None:
+        """Keep what a device finds, to be read later; a replay writes it to the same place again."""
+        self._unread.append((key, self._model._n_updates, is_bad.clone() if is_recordable() else is_bad))
 
     def _meet(self, key: str, update: int, bad: nn.Parameter | None = None) -> None:
         """Raise because of a bad gradient, or count it."""
@@ -104,8 +110,12 @@ class GradientGuard:
 
 
 def is_at_hand(values: Tensor) -> bool:
-    """Whether looking at numbers costs no wait for another device."""
-    return values.is_cpu
+    """Whether looking at numbers costs no wait for another device, and no recording."""
+    return values.is_cpu and not is_recordable()
+
+
+def _leaves_out_bad_steps(optimizer: Optimizer) -> bool:
+    return bool(getattr(optimizer, "leaves_out_bad_steps", optimizer.defaults.get("fused")))
 
 
 def _parameter_names(parts: Mapping[str, StatePart]) -> dict[int, str]:

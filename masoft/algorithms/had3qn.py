@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, ClassVar
 
 from gymnasium import spaces
@@ -76,14 +77,14 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         self._prepare_training()
         update = self._begin_update()
         for _ in range(gradient_steps):
-            batch = self.sample_batch(batch_size)
-            update.fit_critics(batch)
-            critic = update.open(batch)
+            batch = self.runner.begin(self.sample_batch(batch_size), (self.tau, self.learners))
+            self.runner.run("critics", partial(update.fit_critics, batch))
+            critic = self.runner.run("open", partial(update.open, batch))
             for i in self.turns_of_present(batch):
-                update.improve(i, critic, batch)
+                self.runner.run(("improve", i), partial(update.improve, i, critic, batch))
                 if self.order.sequential:
-                    update.redraw(i, critic, batch)
-            self._update_targets()
+                    self.runner.run(("redraw", i), partial(update.redraw, i, critic, batch))
+            self.runner.run("targets", self._update_targets)
             self._n_updates += 1
         self._finish_training()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
@@ -19,7 +20,7 @@ from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
 from masoft.functional.soft import active_mean
 from masoft.functional.surrogate import clipped_square
-from masoft.learners.experience import batch_of, join, pick
+from masoft.learners.experience import ValueBatch, batch_of, join, pick
 from masoft.learners.metrics import Metrics
 from masoft.learners.on_policy import OnPolicyStep, Turn, flat_parameters
 from masoft.mirror.correction import Correction, SequentialRatio
@@ -195,17 +196,27 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
         for _ in range(self.n_critic_epochs or self.n_epochs):
             for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
                 rows = experience.layout.rows_of(picked)
-                sequences = experience.sequences_of(experience.critic_memory, picked)
-                values, _ = critic(experience.inputs.pick(rows), sequences)
-                errors = clipped_square(values, pick(returns, rows), pick(old, rows), clip_range)
-                loss = active_mean(errors, None if active is None else pick(active, rows))
-                if parameters:
-                    self.policy.critic_optimizer.zero_grad()
-                    (self.vf_coef * loss).backward()
-                    if self.max_grad_norm is not None:
-                        torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
-                    self.policy.critic_optimizer.step()
-                self._metrics.add("value_loss", loss)
+                drawn = ValueBatch(
+                    inputs=experience.inputs.pick(rows),
+                    sequences=experience.sequences_of(experience.critic_memory, picked),
+                    returns=pick(returns, rows),
+                    old=pick(old, rows),
+                    active=None if active is None else pick(active, rows),
+                )
+                batch = self.runner.begin(drawn, (clip_range, self.vf_coef, self.max_grad_norm))
+                self.runner.run("values", partial(self._fit_values, batch, parameters, clip_range))
+
+    def _fit_values(self, batch: ValueBatch, parameters: Sequence[Tensor], clip_range: float | None) -> None:
+        """One step of the critic, if it learns."""
+        values, _ = self.policy.critic(batch.inputs, batch.sequences)
+        loss = active_mean(clipped_square(values, batch.returns, batch.old, clip_range), batch.active)
+        if parameters:
+            self.policy.critic_optimizer.zero_grad()
+            (self.vf_coef * loss).backward()
+            if self.max_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
+            self.policy.critic_optimizer.step()
+        self._metrics.add("value_loss", loss)
 
     def _hold_entropies(self) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one, once an epoch."""
@@ -217,8 +228,9 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
         names = [f"entropy/{name}" for name in self.team.names]
         means = torch.stack([self._metrics.mean(name) if name in self._metrics else nothing for name in names])
         entropies = self._targets.of_means(-means, self.experience.masks, self.experience.active)
+        self.temperature.set_rate(self.learning_rate_of("ent_coef"))
         for _ in range(self.n_epochs):
-            self.temperature.update(entropies, self.learning_rate_of("ent_coef"), self.resting)
+            self.temperature.update(entropies, self.resting)
 
     def _prepare_training(self) -> None:
         """What stays the same during one iteration."""
@@ -241,8 +253,10 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
             soft_advantage=self.soft_advantage,
             before={i: flat_parameters(self.policy, i).detach() for i in agents},
             whole=self.experience.advantages_by_agent() if self.normalize_advantage else {},
+            runner=self.runner,
         )
-        self._n_tried = self._n_accepted = 0
+        self._n_tried = 0
+        self._n_accepted: int | Tensor = 0
 
     def _finish_training(self) -> None:
         """Count, check and log."""

@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import get_system_info
 
 from masoft.algorithms.guard import GradientGuard
 from masoft.buffers.stretches import ReplayStretches
+from masoft.fast.recording import DIRECT, Runner
 from masoft.saving.checkpoint import OnDisk, resume, save_checkpoint
 from masoft.saving.files import load_model, save_model
 from masoft.saving.parts import (
@@ -43,6 +44,7 @@ class SavedAlgorithm(BaseAlgorithm):
     n_skipped: int = 0
     team: TeamSpec
     _guard: GradientGuard | None = None
+    runner: Runner = DIRECT
     _run_id: str | None = None
     _on_disk: OnDisk | None = None
     _pending_log: Mapping[str, Any] | None = None
@@ -185,6 +187,7 @@ class SavedAlgorithm(BaseAlgorithm):
         Args:
             from_now_on: begin with it; otherwise only a guard that is there already is renewed.
         """
+        self.runner.forget()
         if self._guard is not None:
             self._guard.remove()
         if self._guard is not None or from_now_on:

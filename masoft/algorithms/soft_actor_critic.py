@@ -22,6 +22,7 @@ from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.q_target import Q_TARGETS, QTarget
 from masoft.mirror.reference import PACES, Pace
 from masoft.mirror.schedule import OverSteps
+from masoft.mirror.target_entropy import Entropies
 from masoft.policies.reference import ReferencePolicies
 from masoft.saving.parts import StatePart
 from masoft.settings import Felt, settings
@@ -103,23 +104,27 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
         self._prepare_training()
         for _ in range(gradient_steps):
             update = self._begin_update()
-            batch = self.sample_batch(batch_size)
-            update.fit_critics(batch)
-            opened = update.open(batch)
+            numbers = update.drift, update.neighborhood, self.tau, self.learners
+            batch = self.runner.begin(self.sample_batch(batch_size), numbers)
+            opened = self.runner.run("critics", partial(update.fit_and_open, batch))
             updated: tuple[int, ...] = ()
             for i in self.turns_of_present(batch, self.turns(partial(update.steepness, opened=opened))):
-                update.improve(i, opened, updated)
+                self.runner.run(("improve", i), partial(update.improve, i, opened, updated))
                 updated = (*updated, i)
                 if self.order.sequential and len(updated) < len(self.learners):
-                    update.redraw(i, opened)
-            self._fit_temperatures(opened.entropies)
-            self._update_targets()
+                    self.runner.run(("redraw", i), partial(update.redraw, i, opened))
+            self.runner.run("temperatures and targets", partial(self._conclude, opened.entropies))
             self._n_updates += 1
         self._finish_training()
 
+    def _conclude(self, entropies: Entropies) -> None:
+        """What follows the agents' turns: temperatures and targets."""
+        self._fit_temperatures(entropies)
+        self._update_targets()
+
     def _begin_update(self) -> SoftUpdate:
         """The update with its numbers as they are now; references follow the actors."""
-        self._ent_coefs = self.temperature.current()
+        self._take_temperatures()
         if self._reference is not None:
             self._reference.follow()
         return SoftUpdate(

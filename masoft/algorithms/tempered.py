@@ -36,8 +36,13 @@ class LearnedTemperature(TemperatureSettings, TeamAlgorithm):
             parts["temperature_optimizer"] = self.temperature.optimizer
         return parts
 
+    def _take_temperatures(self) -> None:
+        """The temperatures and their step size as they hold during an update."""
+        self.temperature.set_rate(self.learning_rate_of("ent_coef"))
+        self._ent_coefs = self.runner.hold("temperatures", self.temperature.current())
+
     def _fit_temperatures(self, entropies: Entropies) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one."""
-        self.temperature.update(entropies, self.learning_rate_of("ent_coef"), self.resting)
+        self.temperature.update(entropies, self.resting)
         self._metrics.add("entropy", -entropies.log_probs[-1])
         self._metrics.add("ent_coef", self._ent_coefs[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -110,5 +110,11 @@ class Categoricals(Distribution):
         return torch.stack([part.argmax(-1) for part in torch.split(scores, list(self.nvec), dim=-1)], dim=-1)
 
     def _offsets(self, device: torch.device) -> Tensor:
-        starts = [sum(self.nvec[:k]) for k in range(len(self.nvec))]
-        return torch.tensor(starts, device=device)
+        return _starts(self.nvec, device)
+
+
+@cache
+def _starts(nvec: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each part begins, (len(nvec),); made once, since a GPU would have to be waited for."""
+    with torch.inference_mode(False):
+        return torch.tensor([sum(nvec[:k]) for k in range(len(nvec))], device=device)

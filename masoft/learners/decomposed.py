@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,10 @@ class DecomposedUpdate:
     max_grad_norm: float | None
     metrics: Metrics
 
+    def learn(self, batch: TeamBatch, n: int, presence: Sequence[float], valid: Tensor | None) -> None:
+        """`fit` on `value_and_target`."""
+        self.fit(*self.value_and_target(batch, n), presence, valid)
+
     def value_and_target(self, batch: TeamBatch, n: int) -> tuple[Tensor, Tensor]:
         """``Q_tot`` of the actions taken, and ``R + gamma^k Q_tot'`` of those that the utilities choose next."""
         chosen, best = [], []
@@ -44,7 +49,7 @@ class DecomposedUpdate:
             nothing = torch.zeros_like(next_value)
             return value, soft_target(batch.rewards, batch.discounts, batch.terminated, next_value, nothing)
 
-    def fit(self, value: Tensor, target: Tensor, presence: list[float], valid: Tensor | None = None) -> None:
+    def fit(self, value: Tensor, target: Tensor, presence: Sequence[float], valid: Tensor | None = None) -> None:
         """One step on the mean squared error over the valid rows."""
         loss = active_mean((value - target).square(), valid)
         if loss.requires_grad:

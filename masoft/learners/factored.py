@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,9 @@ from masoft.distributions import Categoricals, Distribution
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
-from masoft.learners.presence import shares_of, step_by_presence, weighed
+from masoft.learners.presence import step_by_presence
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.factored import FactoredPolicy
@@ -38,16 +40,20 @@ class FactoredUpdate:
     generator: torch.Generator
     metrics: Metrics
 
-    def fit_critics(self, batch: TeamBatch) -> None:
-        """One step of all utilities and mixers on the mean squared soft Bellman residual."""
+    def fit_critics(self, batch: TeamBatch, presence: Sequence[float]) -> None:
+        """One step of all utilities and mixers on the mean squared soft Bellman residual.
+
+        Args:
+            batch: the minibatch.
+            presence: share of the rows in which each agent is there.
+        """
         target = self.critic_target(batch)
         values = self.joint_values(batch.state, batch.observations, batch.masks, batch.active, batch.actions)
         loss = (values - target).square().mean(dim=1).sum()
         if loss.requires_grad:
             self.policy.critic_optimizer.zero_grad()
             loss.backward()
-            shares = shares_of(batch.active, self.policy.team.n_agents)
-            step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], shares)
+            step_by_presence(self.policy.critic_optimizer, [*self.policy.utilities], presence)
         self.metrics.add("critic_loss", loss)
         self.metrics.add("q_value", values.mean())
 
@@ -124,13 +130,13 @@ class FactoredUpdate:
                 soft.append(utility(observation, draw) + ent_coef * entropy)
         return utility(observation, action), torch.stack(soft).mean(0)
 
-    def improve(self, i: int, batch: TeamBatch, presence: float) -> Tensor:
+    def improve(self, i: int, batch: TeamBatch, learns: bool) -> Tensor:
         """A step of agent i on ``alpha_i log pi_i - Q_i``, if it learns; returns its log-probabilities, (batch,).
 
         Args:
             i: the agent.
             batch: the minibatch.
-            presence: share of the rows in which it is there; 0: it does not learn.
+            learns: whether it takes a step.
         """
         observation, ent_coef, utility = batch.observations[i], self.ent_coefs[i], self.policy.utilities[i]
         active = None if batch.active is None else batch.active[:, i]
@@ -145,11 +151,8 @@ class FactoredUpdate:
             critic = utility.turns(observation, action)
             loss = sampled_actor_loss(critic.value(slice(0, action.shape[-1]), action), log_prob, ent_coef, active)
         optimizer = self.policy.actor_optimizers[i]
-        if presence > 0:
-            optimizer.zero_grad()
-            loss.backward()
-            with weighed(optimizer, presence):
-                optimizer.step()
+        if learns:
+            descend(optimizer, loss)
             self.metrics.add("actor_loss", loss)
         return log_prob.detach()
 

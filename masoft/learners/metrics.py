@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import torch
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
+
+from masoft.fast.recording import afterwards, aside
 
 LONGEST = 19
 """Length of an agent's name that stable-baselines3's table shows in full behind ``clip_fraction/``."""
@@ -20,31 +23,37 @@ class Metrics:
     """
 
     def __init__(self, agents: Sequence[str] = ()) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._totals: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._labels = log_labels(agents)
 
     def add(self, name: str, value: Tensor) -> None:
         """Count one scalar."""
         value = value.detach()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        if name not in self._totals:
+            with aside():
+                self._totals[name] = torch.zeros_like(value)
+        self._totals[name].add_(value)
+        afterwards(lambda: self._count(name))
+
+    def _count(self, name: str) -> None:
         self._counts[name] = self._counts.get(name, 0) + 1
 
     def __contains__(self, name: str) -> bool:
         """Whether a figure has been counted since the last ``record``."""
-        return name in self._sums
+        return name in self._counts
 
     def mean(self, name: str) -> Tensor:
         """The mean of one figure since the last ``record``, scalar."""
-        return self._sums[name] / self._counts[name]
+        return self._totals[name] / self._counts[name]
 
     def record(self, logger: Logger) -> None:
         """Write each mean since the last call under ``train/`` and start anew."""
-        for name, total in self._sums.items():
+        for name, count in self._counts.items():
             figure, slash, agent = name.partition("/")
             key = f"{figure}{slash}{self._labels.get(agent, agent)}"
-            logger.record(f"train/{key}", float(total) / self._counts[name])
-        self._sums.clear()
+            logger.record(f"train/{key}", float(self._totals[name]) / count)
+            self._totals[name].zero_()
         self._counts.clear()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from masoft.fast.recording import DIRECT, Runner
 from masoft.functional.surrogate import approximate_kl, standardise, surrogate
 from masoft.learners.experience import AgentBatch, Experience, batch_of
 from masoft.learners.metrics import Metrics
@@ -60,6 +62,7 @@ class OnPolicyStep:
         soft_advantage: whether the temperature belongs to the advantages' own scale.
         before: actors' parameters before this iteration, one flat vector an agent; empty where nobody looks at them.
         whole: each agent's advantages over the rollout where it is there; empty where nobody ever leaves.
+        runner: of the steps.
     """
 
     policy: OnPolicyTeamPolicy
@@ -70,6 +73,7 @@ class OnPolicyStep:
     soft_advantage: bool
     before: Mapping[int, Tensor]
     whole: Mapping[int, Tensor] = field(default_factory=dict)
+    runner: Runner = DIRECT
 
     def __call__(self, group: Sequence[int], batch: AgentBatch, turn: Turn) -> Improvement:
         """One call of the improver for agents with one actor, whose batches stand one after the other."""
@@ -85,28 +89,45 @@ class OnPolicyStep:
         if turn.ent_coefs is not None:
             # Advantages now count in units of their deviation; so must a temperature of the same objective.
             ent_coef = turn.ent_coefs[i] / deviation if self.soft_advantage else turn.ent_coefs[i]
+        draws = torch.Generator(batch.advantage.device)
         seed = 0 if ent_coef is None else int(torch.randint(2**31 - 1, (), generator=self.generator))
+        numbers = group[0], len(group), turn.drift, turn.neighborhood, self.improver
+        batch, ent_coef, before = self.runner.begin((batch, ent_coef, self.before.get(i)), numbers)
+        with weighed(self.policy.actor_optimizers[i], presence):
+            move = partial(self._move, group, batch, turn, ent_coef, before, lambda: draws.manual_seed(seed))
+            return self.runner.run(("step", i), move)
+
+    def _move(
+        self,
+        group: Sequence[int],
+        batch: AgentBatch,
+        turn: Turn,
+        ent_coef: Tensor | None,
+        before: Tensor | None,
+        seeded: Callable[[], torch.Generator],
+    ) -> Improvement:
+        """The step itself, with advantages, temperature and earlier weights as it takes them."""
+        i = group[0]
         tried: list[tuple[PolicyChange, Tensor | None]] = []
 
         def change() -> PolicyChange:
             new, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
-            return batch.change_to(new, turn.updated, self._moved(i))
+            moved = None if before is None else flat_parameters(self.policy, i) - before
+            return batch.change_to(new, turn.updated, moved)
 
         def look() -> Look:
             now, entropy, bonus = change(), None, None
             gain = now.mean(surrogate(now.ratio(), batch.advantage, batch.joint_ratio))
             if ent_coef is not None:
                 # The same draws at each look, so that a line search compares like with like.
-                draws = torch.Generator(batch.advantage.device).manual_seed(seed)
-                entropy = now.mean(now.new.entropy(draws))
+                entropy = now.mean(now.new.entropy(seeded()))
                 bonus = ent_coef * entropy
             tried[:] = [(now, entropy)]
             return Look(-gain, now, bonus)
 
         optimizer = self.policy.actor_optimizers[i]
         drift = None if isinstance(turn.drift, NoDrift) else turn.drift
-        with weighed(optimizer, presence):
-            result = mirror_step(look, change, self.improver, optimizer, drift, turn.neighborhood)
+        result = mirror_step(look, change, self.improver, optimizer, drift, turn.neighborhood)
         self.metrics.add("policy_loss", result.loss_before)
         for j in group:
             self._note(self.policy.team.names[j], result, *tried[0], turn)
@@ -136,18 +157,12 @@ class OnPolicyStep:
         slopes = torch.autograd.grad(gain, weights, allow_unused=True)
         return sum(float(slope.square().sum()) for slope in slopes if slope is not None)
 
-    def _moved(self, i: int) -> Tensor | None:
-        """New minus old parameters of agent i's actor, for strategies that look at them."""
-        if i not in self.before:
-            return None
-        return flat_parameters(self.policy, i) - self.before[i]
-
     @torch.no_grad()
     def _note(self, name: str, result: Improvement, last: PolicyChange, entropy: Tensor | None, turn: Turn) -> None:
         """Figures of one step, from the last policy that was looked at."""
         metrics, ratio = self.metrics, last.ratio()
         metrics.add(f"kl/{name}", last.mean(approximate_kl(ratio)))
-        metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
+        metrics.add(f"accepted/{name}", result.accepted_share)
         if turn.clip_range is not None:
             metrics.add(f"clip_fraction/{name}", last.mean(((ratio - 1).abs() > turn.clip_range).float()))
         if entropy is not None:

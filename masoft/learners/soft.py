@@ -10,6 +10,7 @@ from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
+from masoft.fast.recording import is_recordable
 from masoft.functional.actions import encode_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
 from masoft.learners.critics import fit_critics
@@ -90,6 +91,11 @@ class SoftUpdate:
     generator: torch.Generator
     metrics: Metrics
 
+    def fit_and_open(self, batch: TeamBatch) -> Opened:
+        """`fit_critics`, then `open`: what comes before the agents' turns."""
+        self.fit_critics(batch)
+        return self.open(batch)
+
     def fit_critics(self, batch: TeamBatch) -> None:
         """One step of all critics towards the soft Bellman target."""
         fit_critics(self.policy, batch, self.critic_target(batch), self.metrics)
@@ -139,7 +145,7 @@ class SoftUpdate:
         """
         batch, old = opened.batch, self._old_policy(i, opened.batch)
         # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
-        kept = [] if updated and self.policy.share_parameters else [opened.draws[i]]
+        kept = [opened.draws[i]] if self._is_kept(batch, updated) else []
 
         def look() -> Look:
             now = kept.pop() if kept else self.draw(i, batch)
@@ -161,7 +167,7 @@ class SoftUpdate:
             with torch.no_grad():
                 moved = change()
                 self.metrics.add(f"kl/{name}", moved.mean(moved.kl_old_new()))
-            self.metrics.add(f"accepted/{name}", torch.tensor(result.accepted_share))
+            self.metrics.add(f"accepted/{name}", result.accepted_share)
 
     def objective(self, i: int, now: Draw, opened: Opened) -> tuple[Tensor, Tensor | None]:
         """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
@@ -192,6 +198,12 @@ class SoftUpdate:
             gradient = torch.autograd.grad(objective, first)[0]
             slopes.append(float(gradient.square().sum()))
         return slopes
+
+    def _is_kept(self, batch: TeamBatch, updated: tuple[int, ...]) -> bool:
+        """Whether an agent's draw is still as its actor would make it."""
+        # A recording may have been made when another agent was first, or when this one was not there.
+        is_sure = batch.active is None or not is_recordable()
+        return is_sure and not (self.policy.share_parameters and (updated or is_recordable()))
 
     def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:
         """Agent i's reference at the batch's observations."""

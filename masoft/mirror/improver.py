@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.recording import is_recordable
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.neighborhood import Everywhere, Neighborhood
 from masoft.mirror.schedule import Schedulable, Scheduled, check_scheduled, number
@@ -30,20 +31,22 @@ class Improvement:
 
     Args:
         steps: steps tried.
-        accepted: steps that stayed.
+        accepted: steps that stayed; a scalar where nobody may wait for the number.
         loss_before: loss at the parameters it began with, scalar.
         loss_after: loss at the parameters of the last step tried, scalar; of the accepted one for `NaturalGradient`.
     """
 
     steps: int
-    accepted: int
+    accepted: int | Tensor
     loss_before: Tensor
     loss_after: Tensor
 
     @property
-    def accepted_share(self) -> float:
-        """Share of steps that stayed, from 0 to 1."""
-        return self.accepted / self.steps if self.steps else 0.0
+    def accepted_share(self) -> Tensor:
+        """Share of steps that stayed, from 0 to 1, scalar."""
+        if isinstance(self.accepted, Tensor):
+            return self.accepted / self.steps
+        return torch.full((), self.accepted / self.steps if self.steps else 0.0, device=self.loss_before.device)
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,15 @@ class GradientSteps(Improver):
         if optimizer is None:
             raise ConfigurationError(explain("The optimizer", "given, since GradientSteps needs one", None))
         bounded = not isinstance(neighborhood, Everywhere)
-        losses, accepted = [], 0
+        backtrack = _backtrack_unseen if is_recordable() else _backtrack
+        losses: list[Tensor] = []
+        accepted: int | Tensor = 0
         for _ in range(self.steps):
             before = _snapshot(parameters) if bounded else []
             losses.append(self._step(parameters, loss, optimizer))
-            if not bounded or _backtrack(parameters, before, change, neighborhood, self.backtracks):
-                accepted += 1
+            accepted = accepted + (
+                backtrack(parameters, before, change, neighborhood, self.backtracks) if bounded else True
+            )
         return Improvement(self.steps, accepted, losses[0], losses[-1])
 
     def _step(self, parameters: Sequence[Tensor], loss: LossClosure, optimizer: torch.optim.Optimizer) -> Tensor:
@@ -283,6 +289,35 @@ def _backtrack(
             return True
     _restore(parameters, before)
     return False
+
+
+def _backtrack_unseen(
+    parameters: Sequence[Tensor],
+    before: Sequence[Tensor],
+    change: ChangeClosure,
+    neighborhood: Neighborhood,
+    halvings: int,
+) -> Tensor:
+    """`_backtrack` with the same outcome, for recordings: all halvings are tried, and nobody reads which one stays."""
+    stays = _holds(neighborhood, change())
+    after = _snapshot(parameters)
+    for k in range(1, halvings + 1):
+        with torch.no_grad():
+            for parameter, old, new in zip(parameters, before, after, strict=True):
+                parameter.copy_(torch.where(stays, parameter, torch.lerp(old, new, 0.5**k)))
+        stays = stays | _holds(neighborhood, change())
+    with torch.no_grad():
+        for parameter, old in zip(parameters, before, strict=True):
+            parameter.copy_(torch.where(stays, parameter, old))
+    return stays
+
+
+def _holds(neighborhood: Neighborhood, change: PolicyChange) -> Tensor:
+    """Whether a policy is a member; who has defined ``contains`` anew is asked by that."""
+    kind = type(neighborhood)
+    if kind.holds is Neighborhood.holds and kind.contains is not Neighborhood.contains:
+        return torch.full((), neighborhood.contains(change), device=change.mean(change.kl_old_new()).device)
+    return neighborhood.holds(change)
 
 
 def _move(parameters: Sequence[Tensor], before: Sequence[Tensor], step: Tensor, share: float) -> None:

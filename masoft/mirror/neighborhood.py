@@ -41,8 +41,12 @@ class Neighborhood(Schedulable, ABC):
 
     def contains(self, change: PolicyChange) -> bool:
         """Whether the new policy is a member: its distance is at most ``radius`` (a NaN distance is no member)."""
-        with torch.no_grad():
-            return bool(self.distance(change) <= number(self.radius, f"{type(self).__name__}'s radius"))
+        return bool(self.holds(change))
+
+    @torch.no_grad()
+    def holds(self, change: PolicyChange) -> Tensor:
+        """The same as a tensor (scalar), for which no device has to be waited for."""
+        return self.distance(change) <= number(self.radius, f"{type(self).__name__}'s radius")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -235,6 +239,9 @@ class Intersection(Neighborhood):
 
     def contains(self, change: PolicyChange) -> bool:
         return all(part.contains(change) for part in self.parts)
+
+    def holds(self, change: PolicyChange) -> Tensor:
+        return torch.stack([part.holds(change) for part in self.parts]).all()
 
 
 def _relative(part: Neighborhood, change: PolicyChange) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.recording import aside
 from masoft.functional.actions import log_choices
 from masoft.spec import AgentSpec, TeamSpec
 
@@ -51,6 +52,7 @@ class TargetEntropies:
         self._team = team
         self._is_auto = isinstance(target_entropy, str)
         self.own = _own_targets(target_entropy, team)
+        self._tensors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def of_rows(self, log_probs: Sequence[Tensor], masks: Tensor | None, active: Tensor | None) -> Entropies:
         """Means over a minibatch.
@@ -93,7 +95,15 @@ class TargetEntropies:
 
     def _everywhere(self, log_probs: Tensor) -> Entropies:
         joint = log_probs.sum(0, keepdim=True)
-        return Entropies(torch.cat([log_probs, joint]), log_probs.new_tensor([*self.own, sum(self.own)]))
+        return Entropies(torch.cat([log_probs, joint]), self._own_like(log_probs))
+
+    def _own_like(self, like: Tensor) -> Tensor:
+        """The agents' targets and their sum, (n_agents + 1,); made once."""
+        key = like.device, like.dtype
+        if key not in self._tensors:
+            with aside():
+                self._tensors[key] = torch.tensor([*self.own, sum(self.own)], device=like.device, dtype=like.dtype)
+        return self._tensors[key]
 
     def _at(self, masks: Tensor | None, active: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
         """Targets where a row counts, else 0, and 1 where it does, (n_rows, n_agents) both."""

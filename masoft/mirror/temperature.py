@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from masoft.fast.adam import FusedAdam
+from masoft.fast.recording import aside
 from masoft.mirror.entrywise import EntrywiseAdam
 from masoft.mirror.target_entropy import Entropies
 from masoft.spec import TeamSpec
@@ -34,7 +36,10 @@ class FixedTemperature(nn.Module):
         assert isinstance(self.values, Tensor)
         return self.values
 
-    def update(self, entropies: Entropies, learning_rate: float, resting: Sequence[int] = ()) -> None:
+    def set_rate(self, learning_rate: float) -> None:
+        """Nothing to learn."""
+
+    def update(self, entropies: Entropies, resting: Sequence[int] = ()) -> None:
         """Nothing to learn."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -61,9 +66,10 @@ class AutoTemperature(nn.Module):
     def __init__(self, initial: float, n_agents: int, is_even: bool = True) -> None:
         super().__init__()
         self.log_values = nn.Parameter(torch.full((n_agents + 1,), math.log(initial)))
-        self.optimizer: torch.optim.Optimizer
+        self.optimizer: FusedAdam | EntrywiseAdam
+        self._rests: dict[tuple[int, ...], Tensor] = {}
         if is_even:
-            self.optimizer = torch.optim.Adam([self.log_values], fused=True)
+            self.optimizer = FusedAdam([self.log_values])
         else:
             self.optimizer = EntrywiseAdam(self.log_values)
 
@@ -71,30 +77,43 @@ class AutoTemperature(nn.Module):
         """Temperatures, (n_agents + 1,): the agents' own, then the joint one; without gradient."""
         return self.log_values.detach().exp()
 
-    def update(self, entropies: Entropies, learning_rate: float, resting: Sequence[int] = ()) -> None:
+    def set_rate(self, learning_rate: float) -> None:
+        """Set the step size of the steps to come, >= 0."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+
+    def update(self, entropies: Entropies, resting: Sequence[int] = ()) -> None:
         """One step on J(alpha) = E[-alpha log pi - alpha target].
 
         Args:
             entropies: where the entropies stand and where they should.
-            learning_rate: step size.
             resting: agents that do not learn: their temperatures and moments stay, and the joint one leaves them out.
         """
         gaps = entropies.log_probs + entropies.targets
-        resting = [*resting]
-        if resting:
-            gaps[resting] = 0.0
+        rests = self._who_rests(tuple(resting)) if resting else None
+        if rests is not None:
+            gaps = torch.where(rests, 0.0, gaps)
             own = gaps[:-1] if entropies.shares is None else gaps[:-1] * entropies.shares[:-1]
             gaps[-1] = own.sum()
-        kept = [(values, values[resting].clone()) for values in self._by_agent()] if resting else []
+        kept = [(values, values.clone()) for values in self._by_agent()] if rests is not None else []
         self.log_values.grad = -gaps
-        self.optimizer.param_groups[0]["lr"] = learning_rate
         if isinstance(self.optimizer, EntrywiseAdam):
             self.optimizer.shares = entropies.shares
         self.optimizer.step()
         with torch.no_grad():
             self.log_values.clamp_(*LOG_BOUNDS)
         for values, before in kept:
-            values[resting] = before
+            assert rests is not None
+            values.copy_(torch.where(rests, before, values))
+
+    def _who_rests(self, resting: tuple[int, ...]) -> Tensor:
+        """(n_agents + 1,), true for these agents."""
+        if resting not in self._rests or self._rests[resting].device != self.log_values.device:
+            with aside():
+                rests = torch.zeros_like(self.log_values, dtype=torch.bool)
+                for i in resting:
+                    rests[i] = True
+            self._rests[resting] = rests
+        return self._rests[resting]
 
     def _by_agent(self) -> list[Tensor]:
         """The temperatures and their moments, (n_agents + 1,) each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from masoft.fast.recording import is_recordable
 from masoft.networks.torso import MemoryTorso, Sequences, Torso, first_steps
 
 
@@ -39,7 +40,9 @@ class Memory(nn.Module):
         kept = (1 - starts.to(features.dtype)).unsqueeze(-1)
         # Between two starts of anybody, all steps are one call; a single step needs no look at the data.
         cuts = [0, steps]
-        if steps > 1:
+        if is_recordable():
+            cuts = [*range(steps + 1)]
+        elif steps > 1:
             cuts[1:1] = ((starts[1:] > 0).any(1).nonzero().flatten() + 1).tolist()
         pieces = []
         for begin, end in zip(cuts[:-1], cuts[1:], strict=True):

@@ -12,6 +12,7 @@ _HOME = {
     "check_drift": "masoft.testing.check_drift",
     "check_env": "masoft.testing.env_checks",
     "check_neighborhood": "masoft.testing.check_neighborhood",
+    "check_recordable": "masoft.testing.check_recordable",
 }
 
 __all__ = [*sorted(_HOME)]

@@ -119,7 +119,8 @@ def test_what_cannot_be_is_refused_by_name() -> None:
 def test_no_target_drives_a_temperature_to_infinity() -> None:
     temperature = AutoTemperature(1.0, 1)
     entropies = Entropies(torch.tensor([5.0, 5.0]), torch.tensor([5.0, -50.0]))
+    temperature.set_rate(1.0)
     for _ in range(60):
-        temperature.update(entropies, 1.0)
+        temperature.update(entropies)
     assert torch.isfinite(temperature.current()).all() and (temperature.current() > 0).all()
     assert temperature.log_values.tolist() == [20.0, -20.0]

@@ -123,7 +123,7 @@ def test_a_seldom_agents_temperature_moves_as_a_full_time_agents_does_per_row() 
     for _ in range(2_000):
         active = torch.as_tensor(rng.random((256, 4)) < [1, 0.005, 1, 1]).float()
         log_probs = [torch.full((256,), -5.0)] * 4
-        temperature.update(targets.of_rows(log_probs, None, active), 1e-3)
+        temperature.update(targets.of_rows(log_probs, None, active))
         n_rows += active.sum(0).numpy()
     moved = temperature.log_values.detach().numpy()
     assert moved[0] / n_rows[0] == pytest.approx(moved[1] / n_rows[1], rel=0.1)
@@ -131,5 +131,5 @@ def test_a_seldom_agents_temperature_moves_as_a_full_time_agents_does_per_row() 
 
 def test_fixed_temperatures_have_nothing_to_learn() -> None:
     temperature = make_temperature(0.2, team())
-    temperature.update(Entropies(torch.zeros(5), torch.zeros(5)), 1.0)
+    temperature.update(Entropies(torch.zeros(5), torch.zeros(5)))
     torch.testing.assert_close(temperature.current(), torch.full((5,), 0.2))

@@ -1,0 +1,149 @@
+"""Runs updates from recordings of their pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from masoft.fast.compare import Places, first_difference
+from masoft.fast.held import Held, shape_of
+from masoft.fast.recording import Rated, recordable
+from masoft.fast.tape import Tape
+
+T = TypeVar("T")
+
+MOST_VARIANTS = 256
+"""More kinds of updates than these are not recorded: numbers change all the time that a piece is made with."""
+
+
+class Unrecorded:
+    """Runs pieces as they are, by the ways that can be recorded: what recordings are compared with."""
+
+    def __init__(self) -> None:
+        self._held = Held()
+
+    def begin(self, inputs: T, numbers: Hashable = ()) -> T:
+        """The inputs at their places."""
+        return self.hold("inputs", inputs)
+
+    def run(self, name: Hashable, piece: Callable[[], T]) -> T:
+        """Do the piece."""
+        with recordable():
+            return piece()
+
+    def hold(self, name: Hashable, inputs: T) -> T:
+        """The inputs at their places."""
+        return self._held.put(name, inputs)
+
+    def forget(self) -> None:
+        """Nothing was recorded."""
+
+
+class Recorder(Unrecorded):
+    """Records each piece of an update the second time that it is asked for, and replays it from then on.
+
+    An update of other shapes, or with other numbers of Python's, has recordings of its own. Where one piece cannot be
+    recorded, the pieces of such updates run as they are: graphs of autograd may cross from one to the next.
+
+    Args:
+        generators: that pieces draw from.
+        optimizers: gives those that there are now, whose step sizes recordings read.
+        checks: record each piece twice and compare the recordings, before any is replayed; notes whose line is whose.
+
+    Attributes:
+        obstacles: by piece, why it is not replayed.
+        replays: by piece, how often it was.
+    """
+
+    def __init__(
+        self, generators: Sequence[torch.Generator], optimizers: Callable[[], Iterable[Any]], checks: bool = False
+    ) -> None:
+        super().__init__()
+        self._generators, self._optimizers, self._checks = tuple(generators), optimizers, checks
+        self.obstacles: dict[Hashable, str] = {}
+        self.replays: dict[Hashable, int] = {}
+        self._variants: dict[Hashable, Variant] = {}
+        self._now = Variant(())
+
+    def begin(self, inputs: T, numbers: Hashable = ()) -> T:
+        """The inputs at their places; what was recorded of such updates is looked at again."""
+        held = super().begin(inputs, numbers)
+        key = shape_of(held), shape_of(numbers)
+        if key in self._variants and self._variants[key].is_void():
+            del self._variants[key]
+        if key not in self._variants:
+            if len(self._variants) == MOST_VARIANTS:
+                self.obstacles.setdefault("the update", self._why_so_many(numbers))
+            if len(self._variants) < MOST_VARIANTS:
+                self._variants[key] = Variant(numbers)
+        self._now = self._variants.get(key, Variant(numbers, is_direct=True))
+        self._now.n_updates += 1
+        return held
+
+    def run(self, name: Hashable, piece: Callable[[], T]) -> T:
+        """Do the piece, record it, or replay it."""
+        now = self._now
+        for optimizer in self._optimizers():
+            if isinstance(optimizer, Rated):
+                optimizer.turn_rate()
+        if now.is_direct or now.n_updates == 1:
+            return super().run(name, piece)
+        known = now.tapes.get(name)
+        if known is None or (self._checks and not known.is_checked):
+            return self._record(name, piece, known)
+        self.replays[name] = self.replays.get(name, 0) + 1
+        result: T = known.replay()
+        return result
+
+    def forget(self) -> None:
+        """Record anew from now on."""
+        self._variants.clear()
+        self._now = Variant(())
+
+    def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | None) -> T:
+        tape = Tape(name, self._generators, keeps_lines=self._checks)
+        with recordable():
+            result: T = tape.record(piece)
+        if before is not None:
+            tape.is_checked = True
+            tape.obstacle = tape.obstacle or first_difference(before, tape, self._now.places)
+        self._now.keep(name, tape)
+        if tape.obstacle is not None:
+            self.obstacles.setdefault(name, tape.obstacle)
+            self._now.is_direct = True
+        return result
+
+    def _why_so_many(self, numbers: Hashable) -> str:
+        return f"numbers of Python's change from update to update that its pieces are made with: {numbers}"
+
+
+class Variant:
+    """The recordings of updates of one kind.
+
+    Args:
+        numbers: of Python's, with which its pieces were made.
+        is_direct: run its pieces as they are.
+    """
+
+    def __init__(self, numbers: Hashable, is_direct: bool = False) -> None:
+        self.numbers, self.is_direct = numbers, is_direct
+        self.n_updates = 0
+        self.tapes: dict[Hashable, Tape] = {}
+        self.places = Places()
+        self._settled: set[Hashable] = set()
+
+    def keep(self, name: Hashable, tape: Tape) -> None:
+        """Replay this one from now on."""
+        self.tapes[name] = tape
+        self.places.add(tape)
+        self._settled.discard(name)
+
+    def is_void(self) -> bool:
+        """Whether something lies elsewhere now that a recording reads or writes."""
+        for name, tape in self.tapes.items():
+            if name not in self._settled:
+                tape.settle()
+                self._settled.add(name)
+        return any(tape.has_moved() for tape in self.tapes.values())
