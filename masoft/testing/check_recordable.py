@@ -132,7 +132,8 @@ def _parts_of(model: Algorithm) -> dict[str, Any]:
 def _generators_of(model: Algorithm) -> dict[str, torch.Generator]:
     found = {"generator": model.generator, "cpu_generator": model.cpu_generator, "torch's": torch.default_generator}
     if isinstance(model, OffPolicyAlgorithm):
-        found["buffer's generator"] = model.replay_buffer.generator
+        buffer: Any = model.replay_buffer
+        found["buffer's generator"] = buffer.generator
     return found
 
 
