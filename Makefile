@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
 
-.PHONY: demo test slow cluster mutants check format lint types layers fast docs bench clean
+.PHONY: demo test slow cluster chaos mutants check format lint types layers fast docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make slow    learning tests, a quarter of an hour      make cluster  dask, two nodes of Ray, lost workers"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
 	@echo "make mutants do the fast tests notice fifty planted faults"
+	@echo "make chaos   500 faults at random in one training: the same weights as without"
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -43,6 +44,9 @@ slow: .venv/full.stamp
 cluster: .venv/full.stamp
 	$(PIP) -e ".[ray]"
 	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py
+
+chaos: .venv/full.stamp
+	$(BIN)/python tests/faults/chaos.py 500
 
 mutants: .venv/full.stamp
 	$(BIN)/python tests/faults/mutants.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -48,6 +49,13 @@ class SavedAlgorithm(BaseAlgorithm):
     _run_id: str | None = None
     _on_disk: OnDisk | None = None
     _pending_log: Mapping[str, Any] | None = None
+
+    @property
+    def run_id(self) -> str:
+        """What names this run in its checkpoints and in trackers; a resumed model has that of its checkpoint."""
+        if self._run_id is None:
+            self._run_id = secrets.token_hex(8)
+        return self._run_id
 
     def state_parts(self) -> dict[str, StatePart]:
         """Everything that the algorithm has learned, by name: what ``save`` writes.

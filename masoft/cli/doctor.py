@@ -21,7 +21,10 @@ from masoft.errors import ConfigurationError, explain
 CORE = ("torch", "stable-baselines3", "gymnasium", "pettingzoo", "numpy", "mpe2", "supersuit", "tensorboard")
 
 # Extras that are no simulator's, and what they are for.
-EXTRAS = {"deploy": "ONNX files", "studies": "comparisons, tuning, movies", "ray": "more machines"}
+EXTRAS = {
+    "deploy": "ONNX files", "studies": "comparisons, tuning, movies", "ray": "more machines",
+    "wandb": "a tracker", "mlflow": "a tracker",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

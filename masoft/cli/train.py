@@ -142,6 +142,10 @@ def algorithm_command(name: str) -> click.Command:
             help="CPU threads of PyTorch. More than one pays on large networks and idle cores only.",
         ),
         *evaluation_flags(),
+        click.Option(
+            ["--track"], type=click.Choice(["wandb", "mlflow"]), default=None,
+            help="Send log and model to Weights & Biases or MLflow, as their environment variables say.",
+        ),
         click.Option(["--log-table"], is_flag=True, help="Print stable-baselines3's table at each row of the log."),
         click.Option(["--no-progress"], is_flag=True, help="Draw no bar."),
         click.Option(["--json"], is_flag=True, help="Print one JSON object at the end and nothing else."),
@@ -245,7 +249,7 @@ def settings_of(name: str, cls: type, flags: dict[str, Any]) -> RunSettings:
     every = flags["checkpoint_every"]
     return RunSettings(
         name, environment, env_kwargs, n_envs or 1, flags["seed"], steps, parameters, preset_name,
-        **{name: flags[name] for name in ("backend", "on_env_error", "env_timeout", "threads")},
+        **{name: flags[name] for name in ("backend", "on_env_error", "env_timeout", "threads", "track")},
         checkpoint_every=max(steps // CHECKPOINTS, LEAST_CHECKPOINT_STEPS) if every is None else every,
         eval_every=eval_every, eval_episodes=eval_episodes, stop_at=flags["stop_at"],
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from masoft.runs.settings import RunSettings
 
-_OPTIONAL = ("backend", "on_env_error", "env_timeout", "threads", "stop_at")
+_OPTIONAL = ("backend", "on_env_error", "env_timeout", "threads", "stop_at", "track")
 _WORDS = {True: "true", False: "false", None: "none"}
 # What the command line would take for something else than text.
 _NO_TEXT = re.compile(r"[\[{\"]|[-+.]?\d|(true|false|none|null|nan|-?infinity)$", re.IGNORECASE)

@@ -43,6 +43,7 @@ class RunSettings:
         eval_every: environment steps between two evaluations; 0: none.
         eval_episodes: episodes of each of them.
         stop_at: mean return of an evaluation at which the run ends, or None.
+        track: tracker that the log and the model are sent to, ``"wandb"`` or ``"mlflow"``, or None.
         masoft, python: versions.
     """
 
@@ -62,6 +63,7 @@ class RunSettings:
     eval_every: int = 0
     eval_episodes: int = 10
     stop_at: float | None = None
+    track: str | None = None
     masoft: str = masoft.__version__
     python: str = field(default_factory=platform.python_version)
 

@@ -22,6 +22,7 @@ from masoft.runs.progress import progress
 from masoft.runs.settings import BEST, MODEL, OUTCOME, TABLE, RunSettings
 from masoft.runs.stopping import run_folder, termination_as_interrupt
 from masoft.saving.checkpoint_folder import CheckpointFolder
+from masoft.trackers import tracker_of
 
 EVALUATION_SEED = 2_000_000
 """Added to the run's seed for the environment that it is evaluated in."""
@@ -76,6 +77,7 @@ def resume(folder: Path, show: Show, *, extend: int = 0) -> Outcome:
 
 @contextmanager
 def _environments(settings: RunSettings) -> Iterator[tuple[Any, Any]]:
+    tracker_of(settings.track)  # a package that is missing is told before anything is begun
     with termination_as_interrupt(), environments(settings) as found:
         yield found
 
@@ -91,7 +93,9 @@ def _finish(model: Any, arena: Any, settings: RunSettings, folder: Path, show: S
         bar = progress(lambda: None if watch is None else watch.latest) if shown else None
         on_screen = show.table and not show.is_silent
         logger = make_logger(folder, settings, model.num_timesteps, on_screen=on_screen, tensorboard=True)
-        learn(model, settings, steps, logger, [watch, bar, UpdateOrder(folder / ORDER), saver])
+        learn(
+            model, settings, steps, logger, [watch, bar, UpdateOrder(folder / ORDER), saver, tracker_of(settings.track)]
+        )
     with run_folder(folder) as lock:
         lock.check()
         model.save(folder / MODEL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +70,7 @@ def locked(run: Path) -> Iterator[FolderLock]:
 def _save(model: Any, folder: CheckpointFolder, keep_last: int) -> Path:
     encoder = Encoder()
     manifest = describe(model, "checkpoint", encoder)
-    manifest["run"] = model._run_id
+    manifest["run"] = model.run_id
     manifest["timesteps"] = model.num_timesteps
     manifest["state"] = encode_parts({**model.state_parts(), **model.run_parts()}, encoder)
     manifest |= _encode_episodes(model, encoder)
@@ -94,9 +93,7 @@ def check_own(model: Any, run: str | Path) -> None:
     if model._on_disk is not None and model._on_disk.folder == Path(run):
         return
     found = CheckpointFolder(run).newest_manifest()
-    if model._run_id is None:
-        model._run_id = secrets.token_hex(8)
-    if found is not None and found.get("run") != model._run_id:
+    if found is not None and found.get("run") != model.run_id:
         cure = f"Continue it with {type(model).__name__}.resume({str(run)!r}, env=env), or choose another folder."
         raise ConfigurationError(explain("The folder for checkpoints", "empty, or this run's own", str(run), cure))
 
