@@ -80,7 +80,8 @@ class _Positional:
 def positional(*, default: T, kw_only: bool = False) -> T:
     """The default of a setting that may be given without its name, such as an environment."""
     marked: Any = _Positional(default)
-    return marked  # type: ignore[no-any-return]
+    found: T = marked
+    return found
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(positional,))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -60,7 +61,7 @@ class ActionSpec:
         space: the agent's own space (Box, Discrete, MultiDiscrete or MultiBinary).
     """
 
-    space: spaces.Space  # type: ignore[type-arg]
+    space: spaces.Space[Any]
 
     @cached_property
     def nvec(self) -> tuple[int, ...]:
@@ -139,7 +140,7 @@ class AgentSpec:
     view: StateView | None = None
 
     @property
-    def action_space(self) -> spaces.Space:  # type: ignore[type-arg]
+    def action_space(self) -> spaces.Space[Any]:
         """The agent's own action space, in the environment's units."""
         return self.action.space
 
@@ -233,7 +234,7 @@ class TeamSpec:
 
         The active flags are always there: they tell a team observation from a plain dict of agents' observations.
         """
-        entries: dict[str, spaces.Space] = {a.name: a.observation_space for a in self.agents}  # type: ignore[type-arg]
+        entries: dict[str, spaces.Space[Any]] = {a.name: a.observation_space for a in self.agents}
         if self.state_size:
             entries[STATE] = spaces.Box(-np.inf, np.inf, (self.state_size,), np.float32)
         if self.has_masks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         (20.0, True, False)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
+    metadata: dict[str, Any] = {"render_modes": []}
 
     def __init__(self, env: Parallel, *, team_reward: str = "auto", state: State = "env", check: bool = False) -> None:
         self.parallel_env = env
@@ -66,7 +66,7 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         self.team: TeamSpec = self.inspection.team
         self.observation_space = self.team.observation_space
         self.action_space = self.team.action_space
-        self.metadata = {"render_modes": [], **(getattr(env, "metadata", None) or {})}  # type: ignore[misc]
+        self.metadata = {"render_modes": [], **(getattr(env, "metadata", None) or {})}
         self.render_mode = getattr(env, "render_mode", None)
         self._ids = agent_ids(env)
         self._names = self.team.names

@@ -45,7 +45,8 @@ def _team_of_base(base: Any) -> TeamSpec | None:
         check_apart(envs)
         teams = [team_inside(env) for env in envs]
     elif isinstance(getattr(base, "team", None), TeamSpec):
-        return base.team  # type: ignore[no-any-return]
+        found: TeamSpec | None = base.team
+        return found
     else:
         teams = base.get_attr("team") if base.has_attr("team") else [None]
     if not isinstance(teams[0], TeamSpec):

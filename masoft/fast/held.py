@@ -70,7 +70,8 @@ def shape_of(inputs: Any) -> Hashable:
         hash(inputs)
     except TypeError:
         return repr(inputs)
-    return inputs  # type: ignore[no-any-return]
+    found: Hashable = inputs
+    return found
 
 
 def _place_like(tensor: Tensor) -> Tensor:

@@ -120,7 +120,8 @@ class PolicyChange:
     @cached_property
     def old_probs(self) -> Tensor:
         """Old probability of every own action, (batch, n_joint); finite action sets only."""
-        return self.old.joint_log_probs().exp()  # type: ignore[no-any-return]
+        found: Tensor = self.old.joint_log_probs().exp()
+        return found
 
     @cached_property
     def all_ratios(self) -> Tensor:
@@ -153,11 +154,13 @@ class PolicyChange:
 
     def kl_old_new(self) -> Tensor:
         """``KL(old || new)`` in closed form, (batch,)."""
-        return self.old.kl(self.new)  # type: ignore[no-any-return]
+        found: Tensor = self.old.kl(self.new)
+        return found
 
     def kl_new_old(self) -> Tensor:
         """``KL(new || old)`` in closed form, (batch,)."""
-        return self.new.kl(self.old)  # type: ignore[no-any-return]
+        found: Tensor = self.new.kl(self.old)
+        return found
 
     def mean(self, per_state: Tensor) -> Tensor:
         """Average over the states where the agent is active, weighted by ``state_weights``.

@@ -73,8 +73,8 @@ class OnPolicyTeamPolicy(JointPolicy):
 
     def __init__(
         self,
-        observation_space: spaces.Space,  # type: ignore[type-arg]
-        action_space: spaces.Space,  # type: ignore[type-arg]
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         *,
         team: TeamSpec,

@@ -59,8 +59,8 @@ class TeamPolicy(JointPolicy):
 
     def __init__(
         self,
-        observation_space: spaces.Space,  # type: ignore[type-arg]
-        action_space: spaces.Space,  # type: ignore[type-arg]
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         *,
         team: TeamSpec,

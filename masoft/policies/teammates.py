@@ -101,7 +101,8 @@ def script_of(teammate: Any, agent: AgentSpec) -> Script:
         if not callable(teammate):
             must = "a model, exported actors, or a function of observations and action masks"
             raise ConfigurationError(explain(f"The teammate {agent.name!r}", must, teammate))
-        return teammate  # type: ignore[no-any-return]
+        found: Script = teammate
+        return found
     team: TeamSpec = teammate.team
     same = [each for each in team.agents if each.name == agent.name]
     own = agent.observation_space, agent.action_space

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Evaluation:
 
 Columns = Mapping[str, Callable[[Evaluation], Any]]
 """Name of a column -> what stands in it; the first is the number of environment steps."""
-PLAIN: Columns = {name: lambda found, name=name: getattr(found, name) for name in COLUMNS}  # type: ignore[misc]
+PLAIN: Columns = {name: attrgetter(name) for name in COLUMNS}
 
 
 class Evaluations(BaseCallback):

@@ -16,6 +16,7 @@ from masoft.spec import ACTION_MASK
 
 def play(model: Any, env: Any, episodes: int, *, deterministic: bool = True, callback: Any = None) -> list[float]:
     """Returns of whole episodes, by SB3's own ``evaluate_policy``."""
+    returns: Any
     returns, _ = evaluate_policy(
         model,
         env,
@@ -25,7 +26,7 @@ def play(model: Any, env: Any, episodes: int, *, deterministic: bool = True, cal
         return_episode_rewards=True,
         warn=False,
     )
-    return list(returns)  # type: ignore[arg-type]
+    return [*returns]
 
 
 def play_random(env: Any, episodes: int, seed: int) -> list[float]:

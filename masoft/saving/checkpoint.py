@@ -176,7 +176,8 @@ def _restore(
     model.renew(void)
     check_finite(model, "the checkpoint", error=ModelFileError)
     model._run_id = str(manifest.get("run"))
-    return model  # type: ignore[no-any-return]
+    found: M = model
+    return found
 
 
 def _restore_rows(model: Any, folder: CheckpointFolder, archive: Archive, decoder: Decoder) -> tuple[Stretch, ...]:

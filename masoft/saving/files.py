@@ -56,17 +56,19 @@ def load_model(
     """
     archive = read_archive(existing(source))
     decoder = Decoder(archive.members.get(WEIGHTS, {}), Trust(PACKAGES, [*trusted, cls]))
+    model: Any  # a kind of `TeamAlgorithm`, a room above
     model, void = build(cls, archive, decoder, device, changes)
     form = archive.manifest["format"]
-    load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form, void)  # type: ignore[attr-defined]
-    model.renew(void)  # type: ignore[attr-defined]
+    load_parts(model.state_parts(), archive.manifest.get("state"), decoder, form, void)
+    model.renew(void)
     check_finite(model, "the file", error=ModelFileError)
     if env is not None:
-        model.set_env(env)  # type: ignore[attr-defined]
-        seed = model.get_params()["seed"]  # type: ignore[attr-defined]
+        model.set_env(env)
+        seed = model.get_params()["seed"]
         if seed is not None:
-            model.env.seed(seed)  # type: ignore[attr-defined]
-    return model
+            model.env.seed(seed)
+    loaded: M = model
+    return loaded
 
 
 def describe(model: Any, kind: str, encoder: Encoder) -> dict[str, Any]:

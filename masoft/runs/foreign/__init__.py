@@ -43,7 +43,8 @@ def import_config(paths: Sequence[Path], *, origin: str = "", algorithm: str = "
         )
     module = ORIGINS[origin or found[0]]
     name = algorithm or _algorithm(values, paths, module)
-    return module.translate(values, _class_of(name, module), env or _environment(paths, module))  # type: ignore[no-any-return]
+    translated: Translation = module.translate(values, _class_of(name, module), env or _environment(paths, module))
+    return translated
 
 
 def _class_of(name: str, module: ModuleType) -> str:
