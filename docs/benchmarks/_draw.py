@@ -128,11 +128,13 @@ GROUPS = {
         columns=3,
     ),
     "million": Group(("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
+    "shortening": Group(("hasac", "hatd3"), {"shortening-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
     "families": Group(
         ("hasac", "happo", "mappo", "qmix", "vdn"),
         {
             "lbf-5x5-2p-1f": ("lbf/Foraging-5x5-2p-1f", 0.47),
             "lbf-8x8-2p-3f": ("lbf/Foraging-8x8-2p-3f", 0.19),
+            "lbf-10x10-3p-3f": ("lbf/Foraging-10x10-3p-3f", 0.09),
             "overcooked-cramped-room": ("overcooked/cramped_room, shaped", 4.7),
             "momaland-item-gathering": ("momaland/item_gathering", 0.07),
             "magent2-battle": ("magent2/battle, 100 steps", -4.2),
