@@ -143,6 +143,7 @@ GROUPS = {
             "rware-tiny-2ag": ("rware/tiny-2ag", 0.06),
         },
         {"hasac": "HASAC"},
+        columns=3,
     ),
     "outnumbered": Group(
         ("hasac",),
@@ -233,6 +234,8 @@ def draw_group(name: str, curves: pd.DataFrame) -> Path:
     rows = -(-len(group.tasks) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(max(3.1 * columns, 7.0), 0.4 + 2.8 * rows), squeeze=False)
     panels = grid.flatten()[: len(group.tasks)]
+    for unused in grid.flatten()[len(group.tasks) :]:
+        unused.set_axis_off()
     for panel, (task, (title, random)) in zip(panels, group.tasks.items(), strict=True):
         for label in group.labels:
             runs = curves[
