@@ -15,14 +15,19 @@ from masoft.fast.tape import Tape
 T = TypeVar("T")
 
 MOST_VARIANTS = 256
-"""More kinds of updates than these are not recorded: numbers change all the time that a piece is made with."""
+"""When more kinds of updates than these have been met, all recordings are forgotten."""
 
 
 class Unrecorded:
-    """Runs pieces as they are, by the ways that can be recorded: what recordings are compared with."""
+    """Runs pieces as they are, by the ways that can be recorded: what recordings are compared with.
 
-    def __init__(self) -> None:
+    Args:
+        optimizers: gives those that there are now, whose step sizes pieces read from tensors.
+    """
+
+    def __init__(self, optimizers: Callable[[], Iterable[Any]]) -> None:
         self._held = Held()
+        self.optimizers = optimizers
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places."""
@@ -30,6 +35,7 @@ class Unrecorded:
 
     def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece."""
+        self._turn_rates()
         with recordable():
             return piece()
 
@@ -39,6 +45,11 @@ class Unrecorded:
 
     def forget(self) -> None:
         """Nothing was recorded."""
+
+    def _turn_rates(self) -> None:
+        for optimizer in self.optimizers():
+            if isinstance(optimizer, Rated):
+                optimizer.turn_rate()
 
 
 class Recorder(Unrecorded):
@@ -60,8 +71,8 @@ class Recorder(Unrecorded):
     def __init__(
         self, generators: Sequence[torch.Generator], optimizers: Callable[[], Iterable[Any]], checks: bool = False
     ) -> None:
-        super().__init__()
-        self._generators, self._optimizers, self._checks = tuple(generators), optimizers, checks
+        super().__init__(optimizers)
+        self._generators, self._checks = tuple(generators), checks
         self.obstacles: dict[Hashable, str] = {}
         self.replays: dict[Hashable, int] = {}
         self._variants: dict[Hashable, Variant] = {}
@@ -73,26 +84,21 @@ class Recorder(Unrecorded):
         key = shape_of(held), shape_of(numbers)
         if key in self._variants and self._variants[key].is_void():
             del self._variants[key]
-        if key not in self._variants:
-            if len(self._variants) == MOST_VARIANTS:
-                self.obstacles.setdefault("the update", self._why_so_many(numbers))
-            if len(self._variants) < MOST_VARIANTS:
-                self._variants[key] = Variant(numbers)
-        self._now = self._variants.get(key, Variant(numbers, is_direct=True))
+        if key not in self._variants and len(self._variants) == MOST_VARIANTS:
+            self._variants.clear()
+        self._now = self._variants.setdefault(key, Variant(numbers))
         self._now.n_updates += 1
         return held
 
     def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece, record it, or replay it."""
         now = self._now
-        for optimizer in self._optimizers():
-            if isinstance(optimizer, Rated):
-                optimizer.turn_rate()
         if now.is_direct or now.n_updates == 1:
             return super().run(name, piece)
         known = now.tapes.get(name)
         if known is None or (self._checks and not known.is_checked):
             return self._record(name, piece, known)
+        self._turn_rates()
         self.replays[name] = self.replays.get(name, 0) + 1
         result: T = known.replay()
         return result
@@ -102,7 +108,13 @@ class Recorder(Unrecorded):
         self._variants.clear()
         self._now = Variant(())
 
+    @property
+    def numbers(self) -> list[Hashable]:
+        """Python's numbers of each kind of update that was met."""
+        return [variant.numbers for variant in self._variants.values()]
+
     def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | None) -> T:
+        self._turn_rates()
         tape = Tape(name, self._generators, keeps_lines=self._checks)
         with recordable():
             result: T = tape.record(piece)
@@ -115,20 +127,20 @@ class Recorder(Unrecorded):
             self._now.is_direct = True
         return result
 
-    def _why_so_many(self, numbers: Hashable) -> str:
-        return f"numbers of Python's change from update to update that its pieces are made with: {numbers}"
-
 
 class Variant:
     """The recordings of updates of one kind.
 
     Args:
         numbers: of Python's, with which its pieces were made.
-        is_direct: run its pieces as they are.
+
+    Attributes:
+        is_direct: whether its pieces run as they are.
+        n_updates: how many there were; the first runs as it is, so that nothing is made lazily in a recording.
     """
 
-    def __init__(self, numbers: Hashable, is_direct: bool = False) -> None:
-        self.numbers, self.is_direct = numbers, is_direct
+    def __init__(self, numbers: Hashable) -> None:
+        self.numbers, self.is_direct = numbers, False
         self.n_updates = 0
         self.tapes: dict[Hashable, Tape] = {}
         self.places = Places()

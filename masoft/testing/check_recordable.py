@@ -45,26 +45,31 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
     """
     check_parameters("check_recordable", {"n": (Integer(4),)}, {"n": n})
     with _prepared(model):
-        before = _state_of(model)
-        expected: list[State] = []
-        _learn(model, n, Unrecorded(), lambda k: expected.append(_seen(model)))
-        _restore(model, before)
-        generators = [model.generator, torch.default_generator]
-        optimizers = [part for part in model.state_parts().values() if isinstance(part, torch.optim.Optimizer)]
-        recorder = Recorder(generators, lambda: optimizers, checks=True)
+        before, expected = _state_of(model), list[State]()
         try:
-            _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model), recorder))
+            trial = _recorder_of(model, checks=True)
+            _learn(model, 4, trial, lambda k: _refuse_obstacles(trial))
+            _restore(model, before)
+            _learn(model, n, Unrecorded(trial.optimizers), lambda k: expected.append(_seen(model)))
+            _restore(model, before)
+            recorder = _recorder_of(model)
+            _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model)))
         finally:
             _restore(model, before)
         _check_replays(recorder)
 
 
+def _recorder_of(model: Algorithm, checks: bool = False) -> Recorder:
+    optimizers = [part for part in model.state_parts().values() if isinstance(part, torch.optim.Optimizer)]
+    return Recorder([model.generator, torch.default_generator], lambda: optimizers, checks)
+
+
 def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]) -> None:
-    """Do n updates at falling progress, and look after each."""
-    remaining = model._current_progress_remaining
+    """Do n updates while the progress falls from 1 to a half, and look after each."""
+    model.logger.name_to_value.clear()
+    model.runner = runner
     for k in range(n):
-        model.runner = runner
-        model._current_progress_remaining = remaining * (1 - k / (2 * n))
+        model._current_progress_remaining = 1 - k / (2 * n)
         if isinstance(model, OffPolicyAlgorithm):
             model.train(1, model.batch_size)
         else:
@@ -72,10 +77,13 @@ def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]
         look(k)
 
 
-def _compare(k: int, expected: State, found: State, recorder: Recorder) -> None:
-    """Refuse at the first obstacle, and at the first update that differs."""
+def _refuse_obstacles(recorder: Recorder) -> None:
     for piece, obstacle in recorder.obstacles.items():
         raise ConfigurationError(f"The piece {_named(piece)} of an update cannot be recorded: {obstacle}.")
+
+
+def _compare(k: int, expected: State, found: State) -> None:
+    """Refuse the first update that differs."""
     different = [name for name in expected if not _is_same(expected[name], found.get(name))]
     if different:
         names = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
@@ -87,7 +95,7 @@ def _compare(k: int, expected: State, found: State, recorder: Recorder) -> None:
 
 def _check_replays(recorder: Recorder) -> None:
     if not recorder.replays:
-        numbers = "; ".join({str(variant.numbers) for variant in recorder._variants.values()})
+        numbers = "; ".join({str(numbers) for numbers in recorder.numbers})
         must = "the same over several updates, or n larger; a scheduled drift is recorded anew at each number"
         raise ConfigurationError(explain("The numbers that pieces are made with", must, numbers[:150]))
 
@@ -131,8 +139,8 @@ def _parts_of(model: Algorithm) -> dict[str, Any]:
 
 def _generators_of(model: Algorithm) -> dict[str, torch.Generator]:
     found = {"generator": model.generator, "cpu_generator": model.cpu_generator, "torch's": torch.default_generator}
-    if isinstance(model, OffPolicyAlgorithm):
-        buffer: Any = model.replay_buffer
+    buffer = getattr(model, "replay_buffer", None)
+    if buffer is not None:
         found["buffer's generator"] = buffer.generator
     return found
 
