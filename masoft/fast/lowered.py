@@ -1,4 +1,4 @@
-"""A tape as plain calls: results go straight to their places, and nothing looks up what was known when it was recorded."""
+"""A tape as plain calls: results go straight to their places, and nothing that was known is looked up again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 QUICK = {
     name: getattr(torch, name)
-    for name in ("mm", "addmm", "addmv", "bmm", "baddbmm", "add", "sub", "mul", "div", "neg", "exp", "log", "cat", "stack",
-                 "minimum", "maximum", "tanh", "clamp", "eq", "abs", "sqrt")
+    for name in ("mm", "addmm", "addmv", "bmm", "baddbmm", "add", "sub", "mul", "div", "neg", "exp", "log", "cat",
+                 "stack", "minimum", "maximum", "tanh", "clamp", "eq", "abs", "sqrt")
 }  # fmt: skip
 """PyTorch's own functions for these, which are called with less ado than the dispatcher's, and know ``out=`` too."""
 QUICK_IN_PLACE = {
@@ -78,7 +78,7 @@ def _copied(function: Any, args: Any, kwargs: Any, places: Sequence[Tensor | Non
 
 @cache
 def _given_places(function: Any) -> tuple[tuple[str, ...], Any]:
-    """The form of an operation that is given the places of its results, behind the names of these; None: it has none."""
+    """The form of an operation that is given its results' places, behind the names of these; None: it has none."""
     schema = function._schema
     if any(each.alias_info is not None for each in (*schema.arguments, *schema.returns)):
         return (), None

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
 
 from masoft.fast.compare import Places, first_difference
+from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
-from masoft.fast.recording import Rated, recordable
+from masoft.fast.recording import Direct, Rated, recordable
 from masoft.fast.tape import Tape
 
 T = TypeVar("T")
 
 MOST_VARIANTS = 256
 """When more kinds of updates than these have been met, all recordings are forgotten."""
+
+
+def not_recorded(piece: Hashable, obstacle: str) -> str:
+    """A sentence for users: which piece cannot be recorded, and why."""
+    name = f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) and len(piece) == 2 else repr(piece)
+    return f"The piece {name} of an update cannot be recorded: {obstacle}."
 
 
 class Unrecorded:
@@ -27,7 +35,7 @@ class Unrecorded:
 
     def __init__(self, optimizers: Callable[[], Iterable[Any]]) -> None:
         self._held = Held()
-        self.optimizers = optimizers
+        self._optimizers = optimizers
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places."""
@@ -47,7 +55,7 @@ class Unrecorded:
         """Nothing was recorded."""
 
     def _turn_rates(self) -> None:
-        for optimizer in self.optimizers():
+        for optimizer in self._optimizers():
             if isinstance(optimizer, Rated):
                 optimizer.turn_rate()
 
@@ -59,7 +67,7 @@ class Recorder(Unrecorded):
     recorded, the pieces of such updates run as they are: graphs of autograd may cross from one to the next.
 
     Args:
-        generators: that pieces draw from.
+        generators: gives those that pieces draw from.
         optimizers: gives those that there are now, whose step sizes recordings read.
         checks: record each piece twice and compare the recordings, before any is replayed; notes whose line is whose.
 
@@ -69,10 +77,14 @@ class Recorder(Unrecorded):
     """
 
     def __init__(
-        self, generators: Sequence[torch.Generator], optimizers: Callable[[], Iterable[Any]], checks: bool = False
+        self,
+        generators: Callable[[], Sequence[torch.Generator]],
+        optimizers: Callable[[], Iterable[Any]],
+        checks: bool = False,
     ) -> None:
         super().__init__(optimizers)
-        self._generators, self._checks = tuple(generators), checks
+        self._find_generators, self._checks = generators, checks
+        self._generators: tuple[torch.Generator, ...] = ()
         self.obstacles: dict[Hashable, str] = {}
         self.replays: dict[Hashable, int] = {}
         self._variants: dict[Hashable, Variant] = {}
@@ -80,6 +92,10 @@ class Recorder(Unrecorded):
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places; what was recorded of such updates is looked at again."""
+        generators = tuple(self._find_generators())
+        if [*map(id, generators)] != [*map(id, self._generators)]:
+            self._generators = generators
+            self.forget()
         held = super().begin(inputs, numbers)
         key = shape_of(held), shape_of(numbers)
         if key in self._variants and self._variants[key].is_void():
@@ -96,7 +112,9 @@ class Recorder(Unrecorded):
         if now.is_direct or now.n_updates == 1:
             return super().run(name, piece)
         known = now.tapes.get(name)
-        if known is None or (self._checks and not known.is_checked):
+        if isinstance(known, Tape) and self._is_on_gpu():
+            return self._capture(name, piece, known)
+        if known is None or (self._checks and isinstance(known, Tape) and not known.is_checked):
             return self._record(name, piece, known)
         self._turn_rates()
         self.replays[name] = self.replays.get(name, 0) + 1
@@ -113,18 +131,35 @@ class Recorder(Unrecorded):
         """Python's numbers of each kind of update that was met."""
         return [variant.numbers for variant in self._variants.values()]
 
-    def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | None) -> T:
+    def __reduce__(self) -> tuple[type[Direct], tuple[()]]:
+        """Copies of a model record anew, once they are told to."""
+        return Direct, ()
+
+    def _is_on_gpu(self) -> bool:
+        return any(generator.device.type == "cuda" for generator in self._generators)
+
+    def _capture(self, name: Hashable, piece: Callable[[], T], tape: Tape) -> T:
+        self._turn_rates()
+        graph = Graph(tape, self._generators)
+        with recordable():
+            result: T = graph.record(piece)
+        self._now.tapes[name] = graph
+        return result
+
+    def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | Graph | None) -> T:
         self._turn_rates()
         tape = Tape(name, self._generators, keeps_lines=self._checks)
         with recordable():
             result: T = tape.record(piece)
-        if before is not None:
+        if isinstance(before, Tape):
             tape.is_checked = True
             tape.obstacle = tape.obstacle or first_difference(before, tape, self._now.places)
         self._now.keep(name, tape)
         if tape.obstacle is not None:
-            self.obstacles.setdefault(name, tape.obstacle)
             self._now.is_direct = True
+            if not self.obstacles and not self._checks:
+                warnings.warn(f"{not_recorded(name, tape.obstacle)} It runs as it is.", UserWarning, stacklevel=2)
+            self.obstacles.setdefault(name, tape.obstacle)
         return result
 
 
@@ -142,7 +177,7 @@ class Variant:
     def __init__(self, numbers: Hashable) -> None:
         self.numbers, self.is_direct = numbers, False
         self.n_updates = 0
-        self.tapes: dict[Hashable, Tape] = {}
+        self.tapes: dict[Hashable, Tape | Graph] = {}
         self.places = Places()
         self._settled: set[Hashable] = set()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -14,7 +15,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
-from masoft.fast.recorder import Recorder, Unrecorded
+from masoft.fast.recorder import Recorder, Unrecorded, not_recorded
 from masoft.fast.recording import Runner
 from masoft.validation import Integer, check_parameters
 
@@ -50,7 +51,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
             trial = _recorder_of(model, checks=True)
             _learn(model, 4, trial, lambda k: _refuse_obstacles(trial))
             _restore(model, before)
-            _learn(model, n, Unrecorded(trial.optimizers), lambda k: expected.append(_seen(model)))
+            _learn(model, n, Unrecorded(model._own_optimizers), lambda k: expected.append(_seen(model)))
             _restore(model, before)
             recorder = _recorder_of(model)
             _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model)))
@@ -60,8 +61,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
 
 
 def _recorder_of(model: Algorithm, checks: bool = False) -> Recorder:
-    optimizers = [part for part in model.state_parts().values() if isinstance(part, torch.optim.Optimizer)]
-    return Recorder([model.generator, torch.default_generator], lambda: optimizers, checks)
+    return Recorder(model._own_generators, model._own_optimizers, checks)
 
 
 def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]) -> None:
@@ -79,7 +79,7 @@ def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]
 
 def _refuse_obstacles(recorder: Recorder) -> None:
     for piece, obstacle in recorder.obstacles.items():
-        raise ConfigurationError(f"The piece {_named(piece)} of an update cannot be recorded: {obstacle}.")
+        raise ConfigurationError(not_recorded(piece, obstacle))
 
 
 def _compare(k: int, expected: State, found: State) -> None:
@@ -100,19 +100,19 @@ def _check_replays(recorder: Recorder) -> None:
         raise ConfigurationError(explain("The numbers that pieces are made with", must, numbers[:150]))
 
 
-def _named(piece: Hashable) -> str:
-    return f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) and len(piece) == 2 else repr(piece)
-
-
 @contextmanager
 def _prepared(model: Algorithm) -> Iterator[None]:
     """A model with experience, whose figures go nowhere, and that runs its pieces afterwards as it did before."""
     _gather(model)
     logger, runner, remaining = model.logger, model.runner, model._current_progress_remaining
+    has_warned = vars(model).get("_has_warned", False)
     model._logger = Logger(None, [])
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of training, which is not what this is about
+            yield
     finally:
+        model._has_warned = has_warned
         model._logger, model.runner, model._current_progress_remaining = logger, runner, remaining
 
 
