@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.recording import DIRECT
 from masoft.settings import Setting, settings_of
 from masoft.validation import Constraints, check_names, check_parameters
 
@@ -104,6 +105,7 @@ class Estimator(metaclass=EstimatorMeta):
     def _set(self, parameters: dict[str, Any], values: Mapping[str, Any]) -> None:
         with self._unsettled():
             self._parameters = parameters
+            getattr(self, "runner", DIRECT).forget()
             for name, value in values.items():
                 setattr(self, name, value)
             if hasattr(self, "policy"):

@@ -107,6 +107,7 @@ class Habits(Freezing):
         if exact_match and absent:
             cure = f"Absent: {absent}. exact_match=False changes only what is given."
             raise ConfigurationError(explain("The parameters", f"given for {[*parts]}", [*states], cure))
+        self.runner.forget()
         for name, state in states.items():
             part = parts[name]
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, TypeAlias
@@ -18,11 +18,10 @@ from masoft.algorithms.on_policy import OnPolicySettings, OnPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
-from masoft.functional.soft import active_mean
-from masoft.functional.surrogate import clipped_square
-from masoft.learners.experience import ValueBatch, batch_of, join, pick
+from masoft.learners.experience import batch_of, join, pick
 from masoft.learners.metrics import Metrics
 from masoft.learners.on_policy import OnPolicyStep, Turn, flat_parameters
+from masoft.learners.values import ValueBatch, ValueStep
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
 from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
@@ -187,11 +186,11 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
             if clip_range == 0:
                 return  # values may not move
         experience, critic = self.experience, self.policy.critic
-        parameters = [weight for weight in critic.parameters() if weight.requires_grad]
-        if parameters:
+        if any(weight.requires_grad for weight in critic.parameters()):
             critic.follow(experience.returns)
         returns, old = critic.to_units(experience.returns), critic.to_units(experience.values)
         active = experience.active if critic.n_values > 1 else None
+        step = ValueStep(self.policy, clip_range, self.vf_coef, self.max_grad_norm, self._metrics)
         batch_size = self.critic_batch_size or self.batch_size
         for _ in range(self.n_critic_epochs or self.n_epochs):
             for picked in experience.layout.minibatches(batch_size, self.generator, self.device):
@@ -204,19 +203,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
                     active=None if active is None else pick(active, rows),
                 )
                 batch = self.runner.begin(drawn, (clip_range, self.vf_coef, self.max_grad_norm))
-                self.runner.run("values", partial(self._fit_values, batch, parameters, clip_range))
-
-    def _fit_values(self, batch: ValueBatch, parameters: Sequence[Tensor], clip_range: float | None) -> None:
-        """One step of the critic, if it learns."""
-        values, _ = self.policy.critic(batch.inputs, batch.sequences)
-        loss = active_mean(clipped_square(values, batch.returns, batch.old, clip_range), batch.active)
-        if parameters:
-            self.policy.critic_optimizer.zero_grad()
-            (self.vf_coef * loss).backward()
-            if self.max_grad_norm is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm, foreach=True)
-            self.policy.critic_optimizer.step()
-        self._metrics.add("value_loss", loss)
+                self.runner.run("values", partial(step, batch))
 
     def _hold_entropies(self) -> None:
         """Appendix H.1 for each agent's temperature and for the joint one, once an epoch."""

@@ -13,8 +13,8 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import get_system_info
 
 from masoft.algorithms.guard import GradientGuard
+from masoft.algorithms.recorded import RecordsUpdates
 from masoft.buffers.stretches import ReplayStretches
-from masoft.fast.recording import DIRECT, Runner
 from masoft.saving.checkpoint import OnDisk, resume, save_checkpoint
 from masoft.saving.files import load_model, save_model
 from masoft.saving.parts import (
@@ -32,7 +32,7 @@ from masoft.spec import TeamSpec
 S = TypeVar("S", bound="SavedAlgorithm")
 
 
-class SavedAlgorithm(BaseAlgorithm):
+class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
     """Abstract: lists its state as named parts, and reads and writes them.
 
     Attributes:
@@ -45,7 +45,6 @@ class SavedAlgorithm(BaseAlgorithm):
     n_skipped: int = 0
     team: TeamSpec
     _guard: GradientGuard | None = None
-    runner: Runner = DIRECT
     _run_id: str | None = None
     _on_disk: OnDisk | None = None
     _pending_log: Mapping[str, Any] | None = None

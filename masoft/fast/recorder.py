@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
 
 from masoft.fast.compare import Places, first_difference
+from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
-from masoft.fast.recording import Rated, recordable
+from masoft.fast.recording import Direct, Rated, recordable
 from masoft.fast.tape import Tape
 
 T = TypeVar("T")
 
 MOST_VARIANTS = 256
-"""More kinds of updates than these are not recorded: numbers change all the time that a piece is made with."""
+"""When more kinds of updates than these have been met, all recordings are forgotten."""
+
+
+def not_recorded(piece: Hashable, obstacle: str) -> str:
+    """A sentence for users: which piece cannot be recorded, and why."""
+    name = f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) and len(piece) == 2 else repr(piece)
+    return f"The piece {name} of an update cannot be recorded: {obstacle}."
 
 
 class Unrecorded:
-    """Runs pieces as they are, by the ways that can be recorded: what recordings are compared with."""
+    """Runs pieces as they are, by the ways that can be recorded: what recordings are compared with.
 
-    def __init__(self) -> None:
+    Args:
+        optimizers: gives those that there are now, whose step sizes pieces read from tensors.
+    """
+
+    def __init__(self, optimizers: Callable[[], Iterable[Any]]) -> None:
         self._held = Held()
+        self._optimizers = optimizers
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places."""
@@ -30,6 +43,7 @@ class Unrecorded:
 
     def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece."""
+        self._turn_rates()
         with recordable():
             return piece()
 
@@ -40,6 +54,11 @@ class Unrecorded:
     def forget(self) -> None:
         """Nothing was recorded."""
 
+    def _turn_rates(self) -> None:
+        for optimizer in self._optimizers():
+            if isinstance(optimizer, Rated):
+                optimizer.turn_rate()
+
 
 class Recorder(Unrecorded):
     """Records each piece of an update the second time that it is asked for, and replays it from then on.
@@ -48,7 +67,7 @@ class Recorder(Unrecorded):
     recorded, the pieces of such updates run as they are: graphs of autograd may cross from one to the next.
 
     Args:
-        generators: that pieces draw from.
+        generators: gives those that pieces draw from.
         optimizers: gives those that there are now, whose step sizes recordings read.
         checks: record each piece twice and compare the recordings, before any is replayed; notes whose line is whose.
 
@@ -58,10 +77,14 @@ class Recorder(Unrecorded):
     """
 
     def __init__(
-        self, generators: Sequence[torch.Generator], optimizers: Callable[[], Iterable[Any]], checks: bool = False
+        self,
+        generators: Callable[[], Sequence[torch.Generator]],
+        optimizers: Callable[[], Iterable[Any]],
+        checks: bool = False,
     ) -> None:
-        super().__init__()
-        self._generators, self._optimizers, self._checks = tuple(generators), optimizers, checks
+        super().__init__(optimizers)
+        self._find_generators, self._checks = generators, checks
+        self._generators: tuple[torch.Generator, ...] = ()
         self.obstacles: dict[Hashable, str] = {}
         self.replays: dict[Hashable, int] = {}
         self._variants: dict[Hashable, Variant] = {}
@@ -69,30 +92,31 @@ class Recorder(Unrecorded):
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places; what was recorded of such updates is looked at again."""
+        generators = tuple(self._find_generators())
+        if [*map(id, generators)] != [*map(id, self._generators)]:
+            self._generators = generators
+            self.forget()
         held = super().begin(inputs, numbers)
         key = shape_of(held), shape_of(numbers)
         if key in self._variants and self._variants[key].is_void():
             del self._variants[key]
-        if key not in self._variants:
-            if len(self._variants) == MOST_VARIANTS:
-                self.obstacles.setdefault("the update", self._why_so_many(numbers))
-            if len(self._variants) < MOST_VARIANTS:
-                self._variants[key] = Variant(numbers)
-        self._now = self._variants.get(key, Variant(numbers, is_direct=True))
+        if key not in self._variants and len(self._variants) == MOST_VARIANTS:
+            self._variants.clear()
+        self._now = self._variants.setdefault(key, Variant(numbers))
         self._now.n_updates += 1
         return held
 
     def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece, record it, or replay it."""
         now = self._now
-        for optimizer in self._optimizers():
-            if isinstance(optimizer, Rated):
-                optimizer.turn_rate()
         if now.is_direct or now.n_updates == 1:
             return super().run(name, piece)
         known = now.tapes.get(name)
-        if known is None or (self._checks and not known.is_checked):
+        if isinstance(known, Tape) and self._is_on_gpu():
+            return self._capture(name, piece, known)
+        if known is None or (self._checks and isinstance(known, Tape) and not known.is_checked):
             return self._record(name, piece, known)
+        self._turn_rates()
         self.replays[name] = self.replays.get(name, 0) + 1
         result: T = known.replay()
         return result
@@ -102,21 +126,41 @@ class Recorder(Unrecorded):
         self._variants.clear()
         self._now = Variant(())
 
-    def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | None) -> T:
+    @property
+    def numbers(self) -> list[Hashable]:
+        """Python's numbers of each kind of update that was met."""
+        return [variant.numbers for variant in self._variants.values()]
+
+    def __reduce__(self) -> tuple[type[Direct], tuple[()]]:
+        """Copies of a model record anew, once they are told to."""
+        return Direct, ()
+
+    def _is_on_gpu(self) -> bool:
+        return any(generator.device.type == "cuda" for generator in self._generators)
+
+    def _capture(self, name: Hashable, piece: Callable[[], T], tape: Tape) -> T:
+        self._turn_rates()
+        graph = Graph(tape, self._generators)
+        with recordable():
+            result: T = graph.record(piece)
+        self._now.tapes[name] = graph
+        return result
+
+    def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | Graph | None) -> T:
+        self._turn_rates()
         tape = Tape(name, self._generators, keeps_lines=self._checks)
         with recordable():
             result: T = tape.record(piece)
-        if before is not None:
+        if isinstance(before, Tape):
             tape.is_checked = True
             tape.obstacle = tape.obstacle or first_difference(before, tape, self._now.places)
         self._now.keep(name, tape)
         if tape.obstacle is not None:
-            self.obstacles.setdefault(name, tape.obstacle)
             self._now.is_direct = True
+            if not self.obstacles and not self._checks:
+                warnings.warn(f"{not_recorded(name, tape.obstacle)} It runs as it is.", UserWarning, stacklevel=2)
+            self.obstacles.setdefault(name, tape.obstacle)
         return result
-
-    def _why_so_many(self, numbers: Hashable) -> str:
-        return f"numbers of Python's change from update to update that its pieces are made with: {numbers}"
 
 
 class Variant:
@@ -124,13 +168,16 @@ class Variant:
 
     Args:
         numbers: of Python's, with which its pieces were made.
-        is_direct: run its pieces as they are.
+
+    Attributes:
+        is_direct: whether its pieces run as they are.
+        n_updates: how many there were; the first runs as it is, so that nothing is made lazily in a recording.
     """
 
-    def __init__(self, numbers: Hashable, is_direct: bool = False) -> None:
-        self.numbers, self.is_direct = numbers, is_direct
+    def __init__(self, numbers: Hashable) -> None:
+        self.numbers, self.is_direct = numbers, False
         self.n_updates = 0
-        self.tapes: dict[Hashable, Tape] = {}
+        self.tapes: dict[Hashable, Tape | Graph] = {}
         self.places = Places()
         self._settled: set[Hashable] = set()
 

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from masoft.fast.blame import Blame
+from masoft.fast.lowered import calls_of
 from masoft.fast.recording import collecting_afterwards, is_aside
 
 READS = frozenset(("item", "tolist", "numpy", "cpu", "__array__", "__bool__", "__float__", "__int__", "__index__"))
@@ -79,6 +80,7 @@ class Tape:
         self.inputs: list[tuple[weakref.ref[Tensor], int]] = []
         self._known: dict[int, Tensor] = {}  # kept alive, so that no place is used twice
         self._afterwards: list[Callable[[], None]] = []
+        self._calls: list[Callable[[], Any]] | None = None
 
     def record(self, piece: Callable[[], Any]) -> Any:
         """Do the piece, for good, and note what it does; an obstacle does not stop it."""
@@ -87,15 +89,13 @@ class Tape:
         self._finish()
         return self.result
 
-    @torch.no_grad()
     def replay(self) -> Any:
         """Do it again, on what its inputs hold now."""
-        for entry in self.entries:
-            made = entry.function(*entry.args, **entry.kwargs)
-            if entry.places:
-                for place, value in zip(entry.places, tree_leaves(made), strict=True):
-                    if place is not None:
-                        place.copy_(value)
+        if self._calls is None:
+            self._calls = calls_of(self.entries)
+        with torch._C._AutoDispatchBelowAutograd():
+            for call in self._calls:
+                call()
         self._finish()
         return self.result
 

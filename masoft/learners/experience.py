@@ -60,23 +60,6 @@ class AgentBatch:
 
 
 @dataclass(frozen=True)
-class ValueBatch:
-    """A minibatch for the critic.
-
-    Args:
-        inputs: what the critic sees. sequences: how its rows form sequences; None without memory.
-        returns, old: (batch, n_values), targets and the values before this iteration, in the critic's units.
-        active: (batch, n_values) or None.
-    """
-
-    inputs: CriticInputs
-    sequences: Sequences | None
-    returns: Tensor
-    old: Tensor
-    active: Tensor | None
-
-
-@dataclass(frozen=True)
 class Experience:
     """A rollout in rows, see `RolloutLayout`; the old side of everything is outside the graph.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -14,7 +15,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
-from masoft.fast.recorder import Recorder, Unrecorded
+from masoft.fast.recorder import Recorder, Unrecorded, not_recorded
 from masoft.fast.recording import Runner
 from masoft.validation import Integer, check_parameters
 
@@ -45,26 +46,30 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
     """
     check_parameters("check_recordable", {"n": (Integer(4),)}, {"n": n})
     with _prepared(model):
-        before = _state_of(model)
-        expected: list[State] = []
-        _learn(model, n, Unrecorded(), lambda k: expected.append(_seen(model)))
-        _restore(model, before)
-        generators = [model.generator, torch.default_generator]
-        optimizers = [part for part in model.state_parts().values() if isinstance(part, torch.optim.Optimizer)]
-        recorder = Recorder(generators, lambda: optimizers, checks=True)
+        before, expected = _state_of(model), list[State]()
         try:
-            _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model), recorder))
+            trial = _recorder_of(model, checks=True)
+            _learn(model, 4, trial, lambda k: _refuse_obstacles(trial))
+            _restore(model, before)
+            _learn(model, n, Unrecorded(model._own_optimizers), lambda k: expected.append(_seen(model)))
+            _restore(model, before)
+            recorder = _recorder_of(model)
+            _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model)))
         finally:
             _restore(model, before)
         _check_replays(recorder)
 
 
+def _recorder_of(model: Algorithm, checks: bool = False) -> Recorder:
+    return Recorder(model._own_generators, model._own_optimizers, checks)
+
+
 def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]) -> None:
-    """Do n updates at falling progress, and look after each."""
-    remaining = model._current_progress_remaining
+    """Do n updates while the progress falls from 1 to a half, and look after each."""
+    model.logger.name_to_value.clear()
+    model.runner = runner
     for k in range(n):
-        model.runner = runner
-        model._current_progress_remaining = remaining * (1 - k / (2 * n))
+        model._current_progress_remaining = 1 - k / (2 * n)
         if isinstance(model, OffPolicyAlgorithm):
             model.train(1, model.batch_size)
         else:
@@ -72,10 +77,13 @@ def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]
         look(k)
 
 
-def _compare(k: int, expected: State, found: State, recorder: Recorder) -> None:
-    """Refuse at the first obstacle, and at the first update that differs."""
+def _refuse_obstacles(recorder: Recorder) -> None:
     for piece, obstacle in recorder.obstacles.items():
-        raise ConfigurationError(f"The piece {_named(piece)} of an update cannot be recorded: {obstacle}.")
+        raise ConfigurationError(not_recorded(piece, obstacle))
+
+
+def _compare(k: int, expected: State, found: State) -> None:
+    """Refuse the first update that differs."""
     different = [name for name in expected if not _is_same(expected[name], found.get(name))]
     if different:
         names = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
@@ -87,13 +95,9 @@ def _compare(k: int, expected: State, found: State, recorder: Recorder) -> None:
 
 def _check_replays(recorder: Recorder) -> None:
     if not recorder.replays:
-        numbers = "; ".join({str(variant.numbers) for variant in recorder._variants.values()})
+        numbers = "; ".join({str(numbers) for numbers in recorder.numbers})
         must = "the same over several updates, or n larger; a scheduled drift is recorded anew at each number"
         raise ConfigurationError(explain("The numbers that pieces are made with", must, numbers[:150]))
-
-
-def _named(piece: Hashable) -> str:
-    return f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) and len(piece) == 2 else repr(piece)
 
 
 @contextmanager
@@ -101,10 +105,14 @@ def _prepared(model: Algorithm) -> Iterator[None]:
     """A model with experience, whose figures go nowhere, and that runs its pieces afterwards as it did before."""
     _gather(model)
     logger, runner, remaining = model.logger, model.runner, model._current_progress_remaining
+    has_warned = vars(model).get("_has_warned", False)
     model._logger = Logger(None, [])
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of training, which is not what this is about
+            yield
     finally:
+        model._has_warned = has_warned
         model._logger, model.runner, model._current_progress_remaining = logger, runner, remaining
 
 
@@ -131,8 +139,8 @@ def _parts_of(model: Algorithm) -> dict[str, Any]:
 
 def _generators_of(model: Algorithm) -> dict[str, torch.Generator]:
     found = {"generator": model.generator, "cpu_generator": model.cpu_generator, "torch's": torch.default_generator}
-    if isinstance(model, OffPolicyAlgorithm):
-        buffer: Any = model.replay_buffer
+    buffer = getattr(model, "replay_buffer", None)
+    if buffer is not None:
         found["buffer's generator"] = buffer.generator
     return found
 

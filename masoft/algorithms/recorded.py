@@ -1,0 +1,45 @@
+"""Whether an algorithm's updates are replayed from recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from masoft.fast.recorder import Recorder
+from masoft.fast.recording import DIRECT, Runner
+
+
+class RecordsUpdates:
+    """Abstract mixin: who runs the pieces of updates.
+
+    Attributes:
+        runner: runs them.
+        record: whether pieces are recorded once and replayed; a piece that cannot be is named once, in a warning.
+    """
+
+    runner: Runner = DIRECT
+    generator: torch.Generator
+
+    @property
+    def record(self) -> bool:
+        """Whether the pieces of updates are recorded and replayed; may be set at any time."""
+        return isinstance(self.runner, Recorder)
+
+    @record.setter
+    def record(self, wanted: bool) -> None:
+        if wanted != self.record:
+            self.runner = Recorder(self._own_generators, self._own_optimizers) if wanted else DIRECT
+
+    def state_parts(self) -> Mapping[str, Any]:
+        """The parts of the algorithm by name."""
+        raise NotImplementedError
+
+    def _own_generators(self) -> tuple[torch.Generator, ...]:
+        # Layers such as dropout draw from PyTorch's own generator.
+        return self.generator, torch.default_generator
+
+    def _own_optimizers(self) -> Iterator[Optimizer]:
+        return (part for part in self.state_parts().values() if isinstance(part, Optimizer))
