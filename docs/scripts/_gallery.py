@@ -18,7 +18,7 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 import numpy as np
 from PIL import Image
 
-from masoft.envs import registered, team_of
+from masoft.envs import registered
 from masoft.errors import MasoftError
 from masoft.studies.episodes import stage
 
@@ -35,9 +35,8 @@ SHOWN = {
 SIZE, COLOURS, STEPS = 240, 48, 6
 HEAD = """# Gallery of environments
 
-A few random steps of what `masoft envs` lists, drawn by
-`python docs/scripts/_gallery.py`. What each needs and is like stands in
-[Use an environment](environments.md); `masoft enjoy RUN` shows a trained team in any of those that have a picture here.
+A few random steps of what `masoft envs` lists, drawn by `python docs/scripts/_gallery.py`. What each needs
+and is like stands in [Use an environment](environments.md); `masoft enjoy RUN` shows a trained team in any of those that have a picture here.
 """
 
 
@@ -76,7 +75,8 @@ def page(drawn: dict[str, list[str]], missing: dict[str, str]) -> str:
     parts = [HEAD]
     for family, names in drawn.items():
         figures = "\n".join(
-            f"  <figure markdown>![{name}](../assets/gallery/{file_name(name)}.png)<figcaption>`{name}`</figcaption></figure>"
+            f"  <figure markdown>![{name}](../assets/gallery/{file_name(name)}.png)"
+            f"<figcaption>`{name}`</figcaption></figure>"
             for name in names
         )
         parts.append(f'## {family}\n\n<div class="gallery" markdown>\n{figures}\n</div>\n')

@@ -142,10 +142,7 @@ def algorithm_command(name: str) -> click.Command:
             help="CPU threads of PyTorch. More than one pays on large networks and idle cores only.",
         ),
         *evaluation_flags(),
-        click.Option(
-            ["--track"], type=click.Choice(["wandb", "mlflow"]), default=None,
-            help="Send log and model to Weights & Biases or MLflow, as their environment variables say.",
-        ),
+        tracking_flag(),
         click.Option(["--log-table"], is_flag=True, help="Print stable-baselines3's table at each row of the log."),
         click.Option(["--no-progress"], is_flag=True, help="Draw no bar."),
         click.Option(["--json"], is_flag=True, help="Print one JSON object at the end and nothing else."),
@@ -170,6 +167,16 @@ def evaluation_flags() -> list[click.Parameter]:
             help="Episodes of an evaluation, and at the end.  [default: 10; more at the end of a first look]",
         ),
     ]  # fmt: skip
+
+
+def tracking_flag() -> click.Parameter:
+    """The flag of a tracker."""
+    return click.Option(
+        ["--track"],
+        type=click.Choice(["wandb", "mlflow"]),
+        default=None,
+        help="Send log and model to Weights & Biases or MLflow, as their environment variables say.",
+    )
 
 
 def train(name: str, cls: type, flags: dict[str, Any]) -> None:
