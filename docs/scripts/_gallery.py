@@ -35,9 +35,9 @@ SHOWN = {
 SIZE, COLOURS, STEPS = 240, 48, 6
 HEAD = """# Gallery of environments
 
-A few random steps of what `masoft envs` lists, drawn by `python docs/scripts/_gallery.py`. What each needs
-and is like stands in [Use an environment](environments.md); `masoft enjoy RUN` shows a trained team in any of those that
-have a picture here.
+A few random steps of what `masoft envs` lists, drawn by `python docs/scripts/_gallery.py`. What each needs and is like
+stands in [Use an environment](environments.md); `masoft enjoy RUN` shows a trained team in any of those that have a
+picture here.
 """
 
 
