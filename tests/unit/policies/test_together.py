@@ -207,7 +207,7 @@ def test_observations_of_a_simulator_on_a_gpu_stay_there(algorithm: type[Estimat
 
 
 def test_what_each_agent_remembers_is_asked_once_a_call_and_not_once_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = masoft.HASAC(IdentityTeam(("discrete",) * 6), policy_kwargs={"net_arch": [4]}, seed=0)
+    model = HASAC(IdentityTeam(("discrete",) * 6), policy_kwargs={"net_arch": [4]}, seed=0)
     asked: list[int] = []
     sizes = type(model.policy).memory_sizes.fget
     monkeypatch.setattr(type(model.policy), "memory_sizes", property(lambda self: asked.append(1) or sizes(self)))
