@@ -142,13 +142,7 @@ def algorithm_command(name: str) -> click.Command:
             help="CPU threads of PyTorch. More than one pays on large networks and idle cores only.",
         ),
         *evaluation_flags(),
-        click.Option(
-            ["--track"], type=click.Choice(["wandb", "mlflow"]), default=None,
-            help="Send log and model to Weights & Biases or MLflow, as their environment variables say.",
-        ),
-        click.Option(["--log-table"], is_flag=True, help="Print stable-baselines3's table at each row of the log."),
-        click.Option(["--no-progress"], is_flag=True, help="Draw no bar."),
-        click.Option(["--json"], is_flag=True, help="Print one JSON object at the end and nothing else."),
+        *log_flags(),
     ]  # fmt: skip
     taken = {parameter.name for parameter in own}
     options = [option for option in flags_of(cls) if option.name not in taken]
@@ -169,6 +163,19 @@ def evaluation_flags() -> list[click.Parameter]:
             ["--eval-episodes"], type=Count(), default=None,
             help="Episodes of an evaluation, and at the end.  [default: 10; more at the end of a first look]",
         ),
+    ]  # fmt: skip
+
+
+def log_flags() -> list[click.Parameter]:
+    """The flags of where a run is told."""
+    return [
+        click.Option(
+            ["--track"], type=click.Choice(["wandb", "mlflow"]), default=None,
+            help="Send log and model to Weights & Biases or MLflow, as their environment variables say.",
+        ),
+        click.Option(["--log-table"], is_flag=True, help="Print stable-baselines3's table at each row of the log."),
+        click.Option(["--no-progress"], is_flag=True, help="Draw no bar."),
+        click.Option(["--json"], is_flag=True, help="Print one JSON object at the end and nothing else."),
     ]  # fmt: skip
 
 

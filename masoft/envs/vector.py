@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 from masoft.envs.alike import one_object
 from masoft.envs.gymnasium_team import GymnasiumTeam, is_team
 from masoft.envs.local import LocalVecEnv
+from masoft.envs.recent import RecentMonitor
 from masoft.envs.registry import Registration, find
 from masoft.envs.single_agent import SingleAgentTeam
 from masoft.envs.state import State
@@ -269,7 +270,7 @@ class TeamBuilder:
         if self.monitor_dir is not None:
             os.makedirs(self.monitor_dir, exist_ok=True)
             filename = os.path.join(self.monitor_dir, str(self.rank))
-        return Monitor(env, filename, **{"override_existing": not self.appends, **self.monitor_kwargs})
+        return RecentMonitor(env, filename, **{"override_existing": not self.appends, **self.monitor_kwargs})
 
 
 def _check_call(maker: Callable[..., Any], kwargs: dict[str, Any]) -> None:

@@ -121,12 +121,12 @@ class JointPolicy(ActingPolicy, ABC):
         action_masks: Mapping[str, np.ndarray],
         generator: torch.Generator | None,
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        actions, memories = {}, self._by_agent(state)
+        actions, memories, sizes = {}, self._by_agent(state), self.memory_sizes
         for entry in split_by_agent(self.team, observation, action_masks):
             i, n = entry.index, len(entry.values)
             values = torch.as_tensor(entry.values, device=self.device)
             mask = None if entry.mask is None else torch.as_tensor(entry.mask, device=self.device)
-            if self.memory_sizes[i]:
+            if sizes[i]:
                 memory = self._memory(memories[entry.name], n, i) if entry.name in memories else None
                 flags = episode_starts(starts, n)
                 chosen, now = self.step(i, values, mask, memory, flags, deterministic, generator)

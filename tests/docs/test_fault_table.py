@@ -21,3 +21,13 @@ def test_every_promise_is_held_by_a_test(name: str) -> None:
         assert held_by, f"no test: {row}"
         for test in held_by:
             assert (ROOT / test).is_file() if "/" in test else f"def {test}(" in source, test
+
+
+def test_every_promise_with_a_figure_names_a_program() -> None:
+    page = (ROOT / "docs" / "how-to" / "promises.md").read_text()
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for promise, programs, figure in rows:
+        named = [name for name in re.findall(r"`([^`]+)`", programs) if "/" in name]
+        assert named and figure.strip(), promise
+        assert all((ROOT / name).is_file() for name in named), named

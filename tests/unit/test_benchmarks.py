@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are no part of the package
 
-from benchmarks import learning, matrix_learning  # noqa: E402
+from benchmarks import large_teams, learning, matrix_learning, resident  # noqa: E402
 
 
 def drawing() -> ModuleType:
@@ -67,3 +67,15 @@ def test_every_picture_has_its_data() -> None:
     for group in draw.GROUPS.values():
         for task in group.tasks:
             assert any((task, label) in known for label in group.labels), task
+
+
+@pytest.mark.parametrize("algorithm", large_teams.ALGORITHMS)
+def test_a_row_of_large_teams(algorithm: str) -> None:
+    row = large_teams.measure(algorithm, 4, rounds=1)
+    assert row["update"] > 0 and row["predict"] > 0 and row["memory"] > 50
+
+
+def test_the_slope_of_memory_is_that_of_the_later_looks() -> None:
+    assert resident.slope([(0, 90.0), (50_000, 100.0), (100_000, 101.0), (150_000, 102.0)]) == pytest.approx(20.0)
+    seen = resident.measure(1_200, every=600)
+    assert [steps for steps, _ in seen] == [600, 1_200] and all(memory > 50 for _, memory in seen)

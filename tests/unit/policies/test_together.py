@@ -204,3 +204,12 @@ def test_observations_of_a_simulator_on_a_gpu_stay_there(algorithm: type[Estimat
         np.testing.assert_array_equal(seen.as_subclass(torch.Tensor).numpy(), some._seen(obs))
         assert len(some.act(there, masks, True, None)) == len(some.members)
     assert expected is None or expected.shape == (7, model.team.action_size)
+
+
+def test_what_each_agent_remembers_is_asked_once_a_call_and_not_once_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = HASAC(IdentityTeam(("discrete",) * 6), policy_kwargs={"net_arch": [4]}, seed=0)
+    asked: list[int] = []
+    sizes = type(model.policy).memory_sizes.fget
+    monkeypatch.setattr(type(model.policy), "memory_sizes", property(lambda self: asked.append(1) or sizes(self)))
+    model.predict({f"agent_{i}": np.zeros(4, np.float32) for i in range(6)}, deterministic=True)
+    assert len(asked) <= 3
