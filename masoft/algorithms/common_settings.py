@@ -74,6 +74,7 @@ class CommonSettings:
             Fixed("Save it, and load it with load(path, policy_kwargs=...) if it is the optimisers that change."),
         ]
     ] = None
+    record: InitVar[Annotated[bool, BOOL]] = False
     stats_window_size: Annotated[int, Integer(1), Felt("_resize_statistics")] = 100
     tensorboard_log: Annotated[str | None, Instance((str, Path), "a folder's name"), Nothing()] = None
     verbose: Annotated[int, Integer(0), BOOL] = 0

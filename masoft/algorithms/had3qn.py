@@ -42,6 +42,7 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, replay_rule,
             team_reward: as for `HASAC`.
         policy_kwargs: arguments of `DuelingPolicy`.
+        record: record the pieces of updates once and replay them, see the page on recorded updates.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:

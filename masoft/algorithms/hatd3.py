@@ -32,6 +32,7 @@ class HATD3(DeterministicPolicyGradient):
         buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, replay_rule,
             team_reward: as for `HASAC`; tau also moves the target actors.
         policy_kwargs: arguments of `DeterministicPolicy`.
+        record: record the pieces of updates once and replay them, see the page on recorded updates.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:

@@ -43,7 +43,7 @@ CHANGES: dict[str, Any] = dict(
 
 REFUSED_AT_LOAD = {"critic_input", "normalize_value"}
 REFUSED_LATER = {*REFUSED_AT_LOAD, "buffer_size", "team_reward", "policy_kwargs", "seed"}
-BESIDE_LEARNING = {"policy", "env", "stats_window_size", "tensorboard_log", "verbose", "device"}
+BESIDE_LEARNING = {"policy", "env", "stats_window_size", "tensorboard_log", "verbose", "device", "record"}
 
 SAME_CODE = {"MASAC", "HADDPG", "MADDPG", "MATD3", "VDN", "HAA2C", "IPPO", "A2PO", "CoPPO", "MAPPO"}
 """Classes that only choose parts of a template that another class here stands for: in the slow tests."""
