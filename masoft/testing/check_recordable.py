@@ -95,7 +95,7 @@ def _compare(k: int, expected: State, found: State) -> None:
 
 def _check_replays(recorder: Recorder) -> None:
     if not recorder.replays:
-        numbers = "; ".join({str(numbers) for numbers in recorder.numbers})
+        numbers = "; ".join(dict.fromkeys(str(numbers) for numbers in recorder.numbers))
         must = "the same over several updates, or n larger; a scheduled drift is recorded anew at each number"
         raise ConfigurationError(explain("The numbers that pieces are made with", must, numbers[:150]))
 

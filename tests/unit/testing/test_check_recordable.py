@@ -210,7 +210,7 @@ def test_an_optimiser_that_waits_is_named() -> None:
 
 
 def test_a_scheduled_drift_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"a scheduled drift is recorded anew.*KLDrift\(weight=0.8"):
+    with pytest.raises(ConfigurationError, match=r"a scheduled drift is recorded anew.*KLDrift\(weight=1.0"):
         check_recordable(mehaml(drift=KLDrift(Linear(1, 0))), n=5)
 
 
