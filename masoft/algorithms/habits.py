@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -114,7 +115,7 @@ class Habits(Freezing):
                 if isinstance(part, nn.Module):
                     part.load_state_dict(state, strict=exact_match)
                 else:
-                    part.load_state_dict(state)
+                    part.load_state_dict(deepcopy(state))  # PyTorch's optimisers keep the tensors that they are given
             except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
                 shown = " ".join(str(error).split())[:200]
                 raise ConfigurationError(f"The parameters of {name!r} do not fit this model: {shown}") from error

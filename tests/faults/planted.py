@@ -98,7 +98,7 @@ FAULTS = [
     # Mirror learning.
     Fault("mirror/change.py", 'object.__setattr__(self, "old", self.old.detach())',
           'object.__setattr__(self, "old", self.old)', (STRATEGIES,)),
-    Fault("mirror/change.py", "return self.old.kl(self.new)", "return self.new.kl(self.old)", (STRATEGIES,)),
+    Fault("mirror/change.py", "= self.old.kl(self.new)", "= self.new.kl(self.old)", (STRATEGIES,)),
     Fault("mirror/correction.py", ".clamp_max(0).exp()", ".exp()", (PARTS,)),
     Fault("mirror/reference.py", "n_updates % self.k == 0", "(n_updates + 1) % self.k == 0", (FORMS,)),
     Fault("mirror/temperature.py", "self.log_values.grad = -gaps", "self.log_values.grad = gaps", (ORACLE, TARGETS)),
