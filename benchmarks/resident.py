@@ -45,7 +45,9 @@ class Watch(BaseCallback):
 
 
 def slope(seen: list[tuple[int, float]]) -> float:
-    """MiB a million steps, by least squares over all looks but the first."""
+    """MiB a million steps, by least squares over all looks but the first; NaN where fewer than two are left."""
+    if len(seen) < 3:
+        return float("nan")
     steps, memory = np.array(seen[1:]).T
     return float(np.polyfit(steps / 1e6, memory, 1)[0])
 
