@@ -88,7 +88,8 @@ def positional(*, default: T, kw_only: bool = False) -> T:
 def settings(cls: type[T]) -> type[T]:
     """Declare the class's attributes of the form ``name: Annotated[type, range, ...] = default`` as settings.
 
-    Type checkers and editors see a constructor that takes them.
+    Type checkers and editors see a constructor that takes them. ``InitVar[Annotated[...]]`` says that the attribute of
+    this name is of another type than the argument, as stable-baselines3's ``device`` is.
 
     Raises:
         TypeError: one of them has no default.
