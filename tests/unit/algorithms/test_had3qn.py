@@ -72,7 +72,7 @@ def test_a_later_agent_learns_against_the_new_choice_of_an_earlier_one() -> None
 
 
 def test_refusals() -> None:
-    with pytest.raises(ConfigurationError, match="order must be one that needs no expected improvements"):
+    with pytest.raises(ConfigurationError, match="must be an update order that needs no expected improvements"):
         HAD3QN(order=Greedy())
     with pytest.raises(SpaceError, match="agent 'agent_0' must be a Discrete or MultiDiscrete or MultiBinary"):
         HAD3QN(IdentityTeam(("box",)))
