@@ -151,7 +151,7 @@ def test_epsilon_falls_linearly_and_then_stays() -> None:
 
 
 def test_an_order_that_needs_improvements_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="order. parameter of HATD3 must be an update order that needs no expected improvements.*FixedOrder"):
+    with pytest.raises(ConfigurationError, match="must be an update order that needs no.*FixedOrder"):
         HATD3(IdentityTeam(), order=Greedy())
 
 
