@@ -233,3 +233,12 @@ def test_a_number_that_changes_later_is_told_by_what_differs() -> None:
 def test_too_few_updates_tell_nothing() -> None:
     with pytest.raises(ConfigurationError, match="must be an integer >= 4"):
         check_recordable(masoft.HASAC("matrix/climbing", **OFF), n=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in masoft.ALGORITHMS if name != "HATRPO"])
+def test_fifty_updates_of_every_class(name: str) -> None:
+    cls = getattr(masoft, name)
+    is_on_policy = "gae_lambda" in cls.parameter_names()
+    settings = {name: value for name, value in (ON if is_on_policy else OFF).items() if name in cls.parameter_names()}
+    check_recordable(cls("matrix/two_step", **settings), n=50)
