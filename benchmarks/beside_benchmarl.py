@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import masoft
+from benchmarks.collecting import rate_of
 
 BATCH, WARM_UP, STEPS = 1024, 12, 30
 SCENARIO = "balance"
@@ -25,16 +26,7 @@ def masoft_rate(n_envs: int, updates: int) -> float:
     env = masoft.make_vec(f"vmas/{SCENARIO}", n_envs=n_envs, seed=0, seeding="batch")
     settings: dict[str, Any] = {"learning_starts": 2 * n_envs, "buffer_size": 100_000, "n_steps": 1, "device": "cpu"}
     model = masoft.MASAC(env, batch_size=BATCH, gradient_steps=updates, seed=0, **settings)
-    clock: list[float] = []
-
-    def look(scope: dict[str, Any], _: Any) -> bool:
-        taken = scope["self"].num_timesteps // n_envs
-        if taken in (WARM_UP, WARM_UP + STEPS):
-            clock.append(time.process_time())
-        return taken < WARM_UP + STEPS
-
-    model.learn(n_envs * (WARM_UP + STEPS + 1), callback=look)
-    return n_envs * STEPS / (clock[1] - clock[0])
+    return rate_of(model, WARM_UP, STEPS)
 
 
 def benchmarl_rates(n_envs: int) -> tuple[float, float]:

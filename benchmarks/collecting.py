@@ -27,16 +27,27 @@ def steps_per_second(scenario: str, n_envs: int, seeding: str) -> float:
     env = masoft.make_vec(f"vmas/{scenario}", n_envs=n_envs, seed=0, seeding=seeding)
     small: dict[str, Any] = {"buffer_size": 200_000, "policy_kwargs": {"net_arch": [64, 64]}, "device": "cpu"}
     model = masoft.HASAC(env, learning_starts=3 * n_envs, gradient_steps=0, seed=0, **small)
+    return rate_of(model, WARM_UP, STEPS)
+
+
+def rate_of(model: Any, warm_up: int, steps: int) -> float:
+    """Environment steps a CPU-second of a model's ``learn``.
+
+    Args:
+        model: fresh.
+        warm_up: vector steps before the clock starts.
+        steps: vector steps that it counts.
+    """
     clock: list[float] = []
 
     def look(scope: dict[str, Any], _: Any) -> bool:
-        taken = scope["self"].num_timesteps // n_envs
-        if taken in (WARM_UP, WARM_UP + STEPS):
+        taken = scope["self"].num_timesteps // model.n_envs
+        if taken in (warm_up, warm_up + steps):
             clock.append(time.process_time())
-        return taken < WARM_UP + STEPS
+        return taken < warm_up + steps
 
-    model.learn(n_envs * (WARM_UP + STEPS + 1), callback=look)
-    return n_envs * STEPS / (clock[1] - clock[0])
+    model.learn(model.n_envs * (warm_up + steps + 1), callback=look)
+    return float(model.n_envs * steps / (clock[1] - clock[0]))
 
 
 def main(n_envs: int = 1024, scenario: str = "navigation", rounds: int = 2) -> None:

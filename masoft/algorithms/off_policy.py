@@ -71,24 +71,11 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
 
     def __init__(self, policy: str | type[BasePolicy] = "MlpPolicy", env: Any = None, **settings: Any) -> None:
         self._take(settings)
-        vec_env = self._prepare_env(env, self.team_reward)
-        OffPolicyAlgorithm.__init__(
-            self,
-            policy=self._policy_class_of(policy),
-            env=vec_env,  # type: ignore[arg-type]
-            learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
-            n_steps=1,  # which replay buffer SB3 would take, and masoft has its own
-            policy_kwargs=self._policy_arguments(),
-            device=self.device,
-            seed=self.seed,
-            verbose=self.verbose,
-            tensorboard_log=self.tensorboard_log,
-            stats_window_size=self.stats_window_size,
-            support_multi_env=True,
-            sde_support=False,
-        )
+        arguments = self._common_arguments(policy, env)
+        # n_steps decides which replay buffer SB3 would take, and masoft has its own.
+        OffPolicyAlgorithm.__init__(self, **arguments, n_steps=1, support_multi_env=True, sde_support=False)
         self._take(settings, but=("policy_kwargs", "device"))
-        if vec_env is not None:
+        if self.env is not None:
             self._setup_model()
 
     def _setup_model(self) -> None:

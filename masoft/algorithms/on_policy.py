@@ -58,26 +58,14 @@ class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
 
     def __init__(self, policy: str | type[BasePolicy] = "MlpPolicy", env: Any = None, **settings: Any) -> None:
         self._take(settings)
-        vec_env = self._prepare_env(env, self.team_reward)
+        arguments = self._common_arguments(policy, env)
+        for name in ("n_steps", "gamma", "gae_lambda", "vf_coef", "max_grad_norm"):
+            arguments[name] = settings[name]
         OnPolicyAlgorithm.__init__(
-            self,
-            policy=self._policy_class_of(policy),  # type: ignore[arg-type]
-            env=vec_env,  # type: ignore[arg-type]
-            learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
-            use_sde=False,
-            sde_sample_freq=-1,
-            policy_kwargs=self._policy_arguments(),
-            device=self.device,
-            seed=self.seed,
-            verbose=self.verbose,
-            tensorboard_log=self.tensorboard_log,
-            stats_window_size=self.stats_window_size,
-            _init_setup_model=False,
-            **{name: settings[name] for name in ("n_steps", "gamma", "gae_lambda", "vf_coef", "max_grad_norm")},
-            ent_coef=0.0,
+            self, **arguments, ent_coef=0.0, use_sde=False, sde_sample_freq=-1, _init_setup_model=False
         )
         self._take(settings, but=("policy_kwargs", "device"))
-        if vec_env is not None:
+        if self.env is not None:
             self._setup_model()
 
     def learn(

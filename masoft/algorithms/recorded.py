@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from masoft.fast.recorder import Recorder
 from masoft.fast.recording import DIRECT, Runner
 
 
-class RecordsUpdates:
+class RecordsUpdates(ABC):
     """Abstract mixin: who runs the pieces of updates.
 
     Attributes:
@@ -33,9 +34,9 @@ class RecordsUpdates:
         if wanted != self.record:
             self.runner = Recorder(self._own_generators, self._own_optimizers) if wanted else DIRECT
 
+    @abstractmethod
     def state_parts(self) -> Mapping[str, Any]:
         """The parts of the algorithm by name."""
-        raise NotImplementedError
 
     def _own_generators(self) -> tuple[torch.Generator, ...]:
         # Layers such as dropout draw from PyTorch's own generator.

@@ -78,6 +78,20 @@ class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
         """What the policy's constructor takes: ``policy_kwargs``, and settings that are the networks' own."""
         return dict(self.policy_kwargs or {})
 
+    def _common_arguments(self, policy: str | type[BasePolicy], env: Any) -> dict[str, Any]:
+        """What stable-baselines3's constructors take of every method; the environment is made here."""
+        return dict(
+            policy=self._policy_class_of(policy),
+            env=self._prepare_env(env, self.team_reward),
+            learning_rate=1.0,  # replaced by the schedules of each part in _setup_lr_schedule
+            policy_kwargs=self._policy_arguments(),
+            device=self.device,
+            seed=self.seed,
+            verbose=self.verbose,
+            tensorboard_log=self.tensorboard_log,
+            stats_window_size=self.stats_window_size,
+        )
+
     def _prepare_env(self, env: Any, team_reward: str) -> VecEnv | None:
         """Whatever the user passed as a VecEnv of teams; remembers the team."""
         if env is None:

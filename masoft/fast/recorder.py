@@ -11,7 +11,8 @@ import torch
 from masoft.fast.compare import Places, first_difference
 from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
-from masoft.fast.recording import Direct, Rated, recordable
+from masoft.fast.recording import Direct, recordable
+from masoft.fast.stepped import Stepped
 from masoft.fast.tape import Tape
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Unrecorded:
 
     def _turn_rates(self) -> None:
         for optimizer in self._optimizers():
-            if isinstance(optimizer, Rated):
+            if isinstance(optimizer, Stepped):
                 optimizer.turn_rate()
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
-
-import torch
-from torch import Tensor
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -136,37 +133,3 @@ def aside() -> Iterator[None]:
 def is_aside() -> bool:
     """Whether what happens now is no part of the piece that is being recorded."""
     return _Now.is_aside
-
-
-class Rated:
-    """Mixin of optimisers whose recorded steps read their step sizes from tensors."""
-
-    param_groups: list[dict[str, Any]]
-
-    def turn_rate(self) -> None:
-        """Let recorded steps have the step sizes that ``param_groups`` have now."""
-        rates = self._rates
-        for k, (tensor, written) in rates.items():
-            now = float(self.param_groups[k]["lr"])
-            if now != written:
-                tensor.fill_(now)
-                rates[k] = tensor, now
-
-    def _rate_of(self, k: int, group: dict[str, Any]) -> Any:
-        """The step size of group k: a number, or where steps can be recorded a scalar beside the weights."""
-        if not is_recordable():
-            return float(group["lr"])
-        rates = self._rates
-        if k not in rates:
-            rate, device = float(group["lr"]), group["params"][0].device
-            # A processor's kernels read float64, and so keep Python's number bit by bit; a GPU's want float32.
-            dtype = torch.float64 if device.type == "cpu" else torch.float32
-            with aside():
-                rates[k] = torch.full((), rate, dtype=dtype, device=device), rate
-        return rates[k][0]
-
-    @property
-    def _rates(self) -> dict[int, tuple[Tensor, float]]:
-        # Copies of an optimiser keep PyTorch's own fields only.
-        rates: dict[int, tuple[Tensor, float]] = vars(self).setdefault("_rates_by_group", {})
-        return rates

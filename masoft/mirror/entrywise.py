@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from masoft.fast.recording import Rated, aside
+from masoft.fast.recording import aside
+from masoft.fast.stepped import Stepped
 
 
-class EntrywiseAdam(Rated, torch.optim.Optimizer):
+class EntrywiseAdam(Stepped):
     """Adam for one vector, where entry k moves ``shares[k]`` of a step; at 0 nothing of it changes, nor its moments.
 
     Args:
@@ -34,26 +34,12 @@ class EntrywiseAdam(Rated, torch.optim.Optimizer):
     ) -> None:
         super().__init__([parameter], {"lr": lr, "betas": betas, "eps": eps})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step, where there is a gradient.
-
-        Args:
-            closure: computes the loss anew and its gradient, as in PyTorch.
-
-        Returns:
-            what the closure returns.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def _move_all(self) -> None:
         group = self.param_groups[0]
         (parameter,) = group["params"]
         if parameter.grad is not None:
             shares = torch.ones_like(parameter) if self.shares is None else self.shares
             self._move(parameter, parameter.grad, shares, group)
-        return loss
 
     def _move(self, parameter: Tensor, grad: Tensor, shares: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

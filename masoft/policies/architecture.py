@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from masoft.errors import ConfigurationError, explain, nearest
+from masoft.fast.adam import FusedAdam
 from masoft.networks.attention import AttentionTorso
 from masoft.networks.critic import Critic, build_critic
 from masoft.networks.joint_critic import JointCritic, RememberingCritic
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.recurrent import GruTorso, LstmTorso
 from masoft.networks.torso import MlpTorso, Torso, TorsoChoice, own_torso
 from masoft.spec import AgentSpec, TeamSpec

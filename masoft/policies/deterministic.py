@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from masoft.buffers.sequences import Stretch
 from masoft.distributions import Categoricals, FixedAction
+from masoft.fast.adam import FusedAdam
 from masoft.networks.actor import Actor
 from masoft.networks.critic import Critic
 from masoft.networks.heads import CategoricalHead, DeterministicHead, Head
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import TorsoChoice, plain_torso
 from masoft.networks.walk import Walk, WalkOn
 from masoft.policies.architecture import (

@@ -11,9 +11,9 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
+from masoft.fast.adam import FusedAdam
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.critic import Critic
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import plain_torso
 from masoft.policies.architecture import NetArch, activation_class, joint_critic, optimizer_for, split_arch
 from masoft.policies.base import JointPolicy, one_an_agent

@@ -11,10 +11,10 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
+from masoft.fast.adam import FusedAdam
 from masoft.networks.actor import Actor
 from masoft.networks.heads import stochastic_head
 from masoft.networks.mixers import FactoredMixer
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import plain_torso
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
 from masoft.policies.architecture import NetArch, activation_class, optimizer_for, split_arch

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from masoft.buffers.views import apply_view
 from masoft.distributions import Distribution
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.adam import FusedAdam
 from masoft.functional.actions import box_to_unit
 from masoft.networks.actor import Actor
 from masoft.networks.gaussian import DiagonalGaussianHead
 from masoft.networks.heads import CategoricalHead, Head, Heads, SquashedGaussianHead, own_head
 from masoft.networks.hidden import Architecture
 from masoft.networks.mlp import make_encoder
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import MlpTorso, TorsoChoice
 from masoft.networks.value import CriticInputs, ValueNet
 from masoft.policies.acting import Memories as Memories

@@ -11,10 +11,10 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from masoft.buffers.sequences import Stretch
+from masoft.fast.adam import FusedAdam
 from masoft.networks.actor import Actor
 from masoft.networks.critic import Critic
 from masoft.networks.heads import Heads, stochastic_head
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import MlpTorso, TorsoChoice, plain_torso
 from masoft.policies.architecture import (
     ALIASES,

@@ -13,10 +13,10 @@ from torch import nn
 
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.adam import FusedAdam
 from masoft.functional.action_values import ActionValues
 from masoft.networks.action_values import ActionValueNet
 from masoft.networks.mixers import Mixer, MonotonicMixer, SumMixer
-from masoft.networks.optimizer import FusedAdam
 from masoft.networks.torso import Sequences, TorsoChoice, plain_torso
 from masoft.policies.architecture import ALIASES, Torsos, activation_class, optimizer_for
 from masoft.policies.base import JointPolicy, one_an_agent

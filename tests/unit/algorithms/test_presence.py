@@ -11,8 +11,8 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 import masoft
+from masoft.fast.adam import FusedAdam
 from masoft.learners.presence import step_by_presence
-from masoft.networks.optimizer import FusedAdam
 
 
 class Turns(ParallelEnv):

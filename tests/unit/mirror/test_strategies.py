@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -175,14 +177,14 @@ def task():  # type: ignore[no-untyped-def]
     return [weight, log_std], lambda: -(change().ratio() * advantage).mean(), change
 
 
-def test_natural_gradient_improves_within_the_ball(task) -> None:  # type: ignore[no-untyped-def]
+def test_natural_gradient_improves_within_the_ball(task: Any) -> None:
     parameters, loss, change = task
     done = NaturalGradient().improve(parameters, loss, change, KLBall(0.01))
     assert done.accepted == 1 and done.loss_after < done.loss_before
     assert 0 < KLBall().distance(change()).item() <= 0.01
 
 
-def test_a_full_natural_step_has_the_kl_that_it_aims_at(task) -> None:  # type: ignore[no-untyped-def]
+def test_a_full_natural_step_has_the_kl_that_it_aims_at(task: Any) -> None:
     parameters, loss, change = task
     full = NaturalGradient(iterations=50, damping=0.0, backtracks=1, accept_ratio=0.0, step_kl=1e-4)
     assert full.improve(parameters, loss, change, Everywhere()).accepted == 1
@@ -199,14 +201,14 @@ def test_a_rejected_step_restores_the_old_parameters_bit_by_bit(task, improver) 
     assert all(torch.equal(old, new) for old, new in zip(before, parameters, strict=True))
 
 
-def test_gradient_steps_shorten_what_would_leave_the_ball(task) -> None:  # type: ignore[no-untyped-def]
+def test_gradient_steps_shorten_what_would_leave_the_ball(task: Any) -> None:
     parameters, loss, change = task
     optimizer = torch.optim.SGD(parameters, lr=5.0)
     done = GradientSteps(1, backtracks=20).improve(parameters, loss, change, KLBall(1e-3), optimizer)
     assert done.accepted == 1 and 0 < KLBall().distance(change()).item() <= 1e-3
 
 
-def test_improvers_say_what_they_lack(task) -> None:  # type: ignore[no-untyped-def]
+def test_improvers_say_what_they_lack(task: Any) -> None:
     parameters, loss, change = task
     with pytest.raises(ConfigurationError, match="optimizer must be given, since GradientSteps"):
         GradientSteps().improve(parameters, loss, change, Everywhere())

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from masoft.networks.optimizer import FusedAdam
+from masoft.fast.adam import FusedAdam
 
 
 def twins() -> tuple[nn.Module, nn.Module]:
