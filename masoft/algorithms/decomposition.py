@@ -74,7 +74,7 @@ class ValueDecomposition(DecompositionSettings, EpsilonGreedy, ABC):
         for _ in range(gradient_steps):
             drawn, n, valid = self._draw(batch_size)
             presence = tuple(shares_of(drawn.active, self.team.n_agents))
-            batch, valid = self.runner.begin((drawn, valid), (n, presence, self.tau, self.learners))
+            batch, valid = self.runner.begin((drawn, valid), (update.backup, n, presence, self.tau, self.learners))
             self.runner.run("values", partial(update.learn, batch, n, presence, valid))
             self._n_updates += 1
             if self._n_updates % self.target_update_interval == 0:
@@ -83,7 +83,7 @@ class ValueDecomposition(DecompositionSettings, EpsilonGreedy, ABC):
 
     def _begin_update(self) -> DecomposedUpdate:
         """The update with its numbers as they are now."""
-        return DecomposedUpdate(self.policy, self.max_grad_norm, self._metrics)
+        return DecomposedUpdate(self.policy, self._backup(), self.max_grad_norm, self._metrics)
 
     def _draw(self, batch_size: int) -> tuple[TeamBatch, int, Tensor | None]:
         """Transitions, or whole episodes where agents have a memory: how many of these, and which rows are steps."""

@@ -66,7 +66,7 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
         self._prepare_training()
         update = self._begin_update()
         for _ in range(gradient_steps):
-            batch = self.runner.begin(self.sample_batch(batch_size), (self.tau, self.learners))
+            batch = self.runner.begin(self.sample_batch(batch_size), (update.backup, self.tau, self.learners))
             self.runner.run("critics", partial(update.fit_critics, batch))
             self._n_updates += 1
             if self._n_updates % self.policy_delay == 0:
@@ -84,6 +84,7 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
             policy=self.policy,
             choices=self._choices,
             discrete_gradient=self._gradient,
+            backup=self._backup(),
             noise=self.target_policy_noise,
             noise_clip=self.target_noise_clip,
             generator=self.generator,

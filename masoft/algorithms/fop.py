@@ -66,6 +66,7 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
     policy_base: ClassVar[type[BasePolicy]] = FactoredPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(FactoredPolicy.policy_names, FactoredPolicy)
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    has_log_probs: ClassVar[bool] = True
 
     def _check_team(self) -> None:
         super()._check_team()
@@ -82,7 +83,7 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
             update = self._begin_update()
             drawn = self.sample_batch(batch_size)
             presence = tuple(shares_of(drawn.active, self.team.n_agents))
-            batch = self.runner.begin(drawn, (presence, self.tau, self.learners))
+            batch = self.runner.begin(drawn, (update.backup, presence, self.tau, self.learners))
             self.runner.run("critics", partial(update.fit_critics, batch, presence))
             log_probs = []
             for i, (share, optimizer) in enumerate(zip(presence, self.policy.actor_optimizers, strict=True)):
@@ -101,4 +102,4 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
     def _begin_update(self) -> FactoredUpdate:
         """The update with its numbers as they are now."""
         self._take_temperatures()
-        return FactoredUpdate(self.policy, self._ent_coefs, self.generator, self._metrics)
+        return FactoredUpdate(self.policy, self._backup(), self._ent_coefs, self.generator, self._metrics)

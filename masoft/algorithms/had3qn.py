@@ -78,7 +78,7 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         self._prepare_training()
         update = self._begin_update()
         for _ in range(gradient_steps):
-            batch = self.runner.begin(self.sample_batch(batch_size), (self.tau, self.learners))
+            batch = self.runner.begin(self.sample_batch(batch_size), (update.backup, self.tau, self.learners))
             self.runner.run("critics", partial(update.fit_critics, batch))
             critic = self.runner.run("open", partial(update.open, batch))
             for i in self.turns_of_present(batch):
@@ -91,4 +91,4 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
 
     def _begin_update(self) -> DuelingUpdate:
         """The update with its parts as they are now."""
-        return DuelingUpdate(self.policy, self._choices, self._metrics)
+        return DuelingUpdate(self.policy, self._choices, self._backup(), self._metrics)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import InitVar
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.utils import should_collect_more_steps
 from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
 
 from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate, Schedule
 from masoft.algorithms.normalise import VecNormalizer
@@ -27,14 +29,16 @@ from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.learners.metrics import Metrics
+from masoft.learners.multi_step import Backup, States, joint_log_prob, no_log_prob
 from masoft.learners.presence import shares_of, weighed
 from masoft.mirror.replay import ReplayRule, UniformReplay
+from masoft.mirror.returns import RETURN_RULES, ReturnRule
 from masoft.networks.joint_critic import RememberingCritic
 from masoft.policies.exploration import uniform_actions
 from masoft.policies.team_policy import TeamPolicy
 from masoft.saving.replay_files import load_replay, save_replay
 from masoft.settings import Felt, Fixed, settings
-from masoft.spec import ACTION_MASK
+from masoft.spec import ACTION_MASK, ACTIVE
 from masoft.validation import PROBED, Every, Instance, Integer, Real
 from masoft.validation import Callable as IsCallable
 
@@ -57,15 +61,22 @@ class OffPolicySettings(CommonSettings):
     ] = 1
     gradient_steps: Annotated[int, Integer(-1)] = -1
     replay_rule: Annotated[ReplayRule, Instance((ReplayRule,), "a ReplayRule")] = UniformReplay()
+    return_rule: Annotated[ReturnRule | str, RETURN_RULES, Felt("_tell_buffer")] = "plain"
     # Rounded, so `_n_steps_at` checks what a schedule gives.
     n_steps: InitVar[Annotated[int | Schedule, N_RANGE]] = 1
 
 
 class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm, OffPolicyAlgorithm):
-    """Abstract: what every off-policy team method shares. A method defines ``train``."""
+    """Abstract: what every off-policy team method shares. A method defines ``train``.
 
+    Class attributes:
+        has_log_probs: whether its policies draw actions whose log-probabilities returns may be corrected by.
+    """
+
+    _log_probs: Tensor | None = None
     replay_buffer: TeamReplayBuffer  # type: ignore[assignment]
     policy: TeamPolicy
+    has_log_probs: ClassVar[bool] = False
     policy_base: ClassVar[type[BasePolicy]] = TeamPolicy
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(TeamPolicy.policy_names, TeamPolicy)
 
@@ -108,6 +119,7 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
         self._check_settings()
         if hasattr(self, "replay_buffer"):
             self.replay_buffer.gamma, self.replay_buffer.n_steps = self.gamma, self._n_steps_at(self.progress_remaining)
+            self._look_between()
 
     def _build_buffer(self) -> None:
         with fitting_into_memory("buffer_size", self.buffer_size):
@@ -120,8 +132,34 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
                 device=self.device,
                 seed=self._buffer_seed,
             )
+        self._look_between()
         if self.verbose >= 1:
             print(f"Replay buffer: {self.buffer_size:,} transitions, {readable(self.replay_buffer.n_bytes)} when full")
+
+    def _look_between(self) -> None:
+        """Let the buffer keep and give what the returns ask for.
+
+        Raises:
+            ConfigurationError: this method, or what is stored already, does not have it.
+        """
+        rule = self._return_rule
+        if rule.needs_log_probs and not self.has_log_probs:
+            raise no_log_prob(self.return_rule)
+        if rule.looks_between and self.policy.remembers:
+            must = "'plain' where agents have a memory"
+            raise ConfigurationError(explain("return_rule", must, self.return_rule, "Or use 'MlpPolicy'."))
+        self.replay_buffer.gives_between = rule.looks_between
+        if rule.needs_log_probs:
+            self.replay_buffer.keep_log_probs()
+
+    @property
+    def _return_rule(self) -> ReturnRule:
+        rule: ReturnRule = RETURN_RULES.read(self.return_rule, "return_rule")
+        return rule
+
+    def _backup(self) -> Backup:
+        """How the critic's target is made now."""
+        return Backup(self._return_rule.at(self.progress_remaining), self.gamma)
 
     def _n_steps_at(self, progress: float) -> int:
         """The number of rewards in a return at a remaining progress from 1 to 0.
@@ -299,7 +337,18 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
                     stored[:, where] = own[:, where]
         else:
             stored = self._explore(self._last_obs)
+        if self.replay_buffer.log_probs is not None:
+            is_random = self.num_timesteps < learning_starts
+            self._log_probs = self._log_probs_of(stored, self.learners if is_random else ())
         return to_environment(self.team, stored), stored
+
+    def _log_probs_of(self, stored: np.ndarray, uniform: Collection[int]) -> Tensor:
+        """Log-probabilities of joint actions at the present observations, (n_envs,)."""
+        assert isinstance(self._last_obs, dict)
+        seen = {name: torch.as_tensor(values, device=self.device) for name, values in self._last_obs.items()}
+        active = seen[ACTIVE].float() if ACTIVE in seen else None
+        at = States(None, tuple(seen[name] for name in self.team.names), seen.get(ACTION_MASK), active)
+        return joint_log_prob(self.policy, at, torch.as_tensor(stored, device=self.device), uniform)
 
     def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Actions for training, (n_envs, action_size): a draw from the policies."""
@@ -317,7 +366,7 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
         wrapper = self._vec_normalize_env
         self._starts = dones
         if wrapper is None:
-            replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos)
+            replay_buffer.add(self._last_obs, new_obs, buffer_action, reward, dones, infos, self._log_probs)
         elif self.watch.was_moved:
             return  # the wrapper holds raw observations of another step
         else:
@@ -328,7 +377,9 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
                 else info
                 for info, done in zip(infos, dones, strict=True)
             ]
-            replay_buffer.add(self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos)
+            replay_buffer.add(
+                self._last_original_obs, raw_obs, buffer_action, raw_reward, dones, raw_infos, self._log_probs
+            )
             self._last_original_obs = raw_obs
         self._last_obs = new_obs
         self.watch.settle()

@@ -50,6 +50,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
     """Abstract: HASAC, MASAC and MEHAML are this with their parts chosen. Its arguments are described there."""
 
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic", "ent_coef")
+    has_log_probs: ClassVar[bool] = True
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -104,7 +105,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
         self._prepare_training()
         for _ in range(gradient_steps):
             update = self._begin_update()
-            numbers = update.drift, update.neighborhood, self.tau, self.learners
+            numbers = update.backup, update.drift, update.neighborhood, self.tau, self.learners
             batch = self.runner.begin(self.sample_batch(batch_size), numbers)
             opened = self.runner.run("critics", partial(update.fit_and_open, batch))
             updated: tuple[int, ...] = ()
@@ -132,6 +133,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             choices=self._choices,
             discrete_gradient=self._gradient,
             q_target=self._one_q,
+            backup=self._backup(),
             targets=self._targets,
             reference=self._reference,
             drift=self.drift.at(self.progress_remaining),

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from masoft import habits
+from masoft.buffers.horizon import Between, Chain, Horizon
 from masoft.buffers.memory import check_fits, layout_bytes
-from masoft.buffers.rows import RowStore, write_place
+from masoft.buffers.rows import RowStore, frame_layout, write_place
 from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
@@ -42,6 +43,7 @@ class TeamBatch:
         terminated: (batch,), 1 where the episode really ended (no bootstrap), 0 at time limits.
         masks, next_masks: (batch, mask_size) or None, true where a choice is legal.
         active, next_active: (batch, n_agents) or None, 1 where an agent is in the game.
+        between: the steps of the returns; None where only their rewards are asked for.
     """
 
     state: Tensor
@@ -56,6 +58,7 @@ class TeamBatch:
     next_masks: Tensor | None = None
     active: Tensor | None = None
     next_active: Tensor | None = None
+    between: Between | None = None
 
 
 class Normalizer(Protocol):
@@ -85,6 +88,10 @@ class TeamReplayBuffer:
         gamma: discount factor.
         device: where the data lives; batches are drawn there.
         seed: seed of the sampler's own generator.
+
+    Attributes:
+        gives_between: whether minibatches tell of the steps of their returns, see `Between`.
+        log_probs: (rows, n_envs), of the joint actions when they were taken; None until `keep_log_probs`.
 
     Raises:
         ConfigurationError: the buffer is too small for ``n_envs`` rows, or larger than the memory.
@@ -127,6 +134,8 @@ class TeamReplayBuffer:
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
         self.final_slots = torch.full((self.rows, n_envs), -1, dtype=torch.int32, device=self.device)
+        self.log_probs: Tensor | None = None
+        self.gives_between = False
 
     def __getattr__(self, name: str) -> Any:
         raise habits.absent(type(self).__name__, name, habits.REPLAY)
@@ -134,20 +143,35 @@ class TeamReplayBuffer:
     @property
     def n_steps(self) -> int:
         """Rewards summed before bootstrapping, at most; may be set at any time, what is stored holds for each."""
-        return self._n_steps
+        return self._horizon.n_steps
 
     @n_steps.setter
     def n_steps(self, n_steps: int) -> None:
-        self._n_steps = n_steps
-        self._steps = torch.arange(n_steps, device=self.device)
-        self._discounts = self.gamma ** torch.arange(n_steps + 1, device=self.device)
-        # Row k: the weights of the rewards of a return that takes k steps.
-        self._weights = self._discounts[:-1].expand(n_steps + 1, n_steps).tril(-1).contiguous()
+        self._horizon = Horizon(n_steps, self.gamma, self.device)
 
     @property
     def n_bytes(self) -> int:
         """Bytes when full, without the side store of last observations."""
         return self.rows * self.n_envs * self.bytes_per_transition
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """What is stored of each step beside observations, by name, (rows, n_envs, ...)."""
+        found = {name: getattr(self, name) for name in ("actions", "rewards", "terminated", "final_slots")}
+        return found if self.log_probs is None else {**found, "log_probs": self.log_probs}
+
+    def keep_log_probs(self) -> None:
+        """Store log-probabilities of actions from now on.
+
+        Raises:
+            ConfigurationError: steps are stored already, whose log-probabilities nobody knows.
+        """
+        if self.log_probs is None:
+            if self.n_added:
+                must = "chosen before the first step, since log-probabilities of actions are stored with them"
+                raise ConfigurationError(explain("A return_rule that corrects", must, f"{self.n_added} steps later"))
+            self.log_probs = torch.zeros((self.rows, self.n_envs), device=self.device)
+            self.bytes_per_transition += self.log_probs.element_size()
 
     @property
     def frames(self) -> dict[str, Tensor]:
@@ -171,6 +195,7 @@ class TeamReplayBuffer:
         rewards: np.ndarray,
         dones: np.ndarray,
         infos: list[dict[str, Any]],
+        log_probs: np.ndarray | Tensor | None = None,
     ) -> None:
         """Store one step of every environment.
 
@@ -181,6 +206,7 @@ class TeamReplayBuffer:
             rewards: (n_envs,).
             dones: (n_envs,), true at an episode's end for any reason.
             infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
+            log_probs: (n_envs,), of the joint actions; only where they are kept.
         """
         if obs is not self._newest:
             self._frames.write(self.pos, obs)
@@ -199,6 +225,9 @@ class TeamReplayBuffer:
         write_place(self.rewards, self.pos, rewards)
         write_place(self.terminated, self.pos, terminated)
         write_place(self.final_slots, self.pos, slots)
+        if self.log_probs is not None:
+            assert log_probs is not None
+            write_place(self.log_probs, self.pos, log_probs)
         self.pos += 1
         self.n_added += 1
         if self.pos == self.rows:
@@ -250,7 +279,11 @@ class TeamReplayBuffer:
         self, places: Tensor, normalizer: Normalizer | None, tagged: bool = False
     ) -> tuple[TeamBatch, Tensor]:
         """The same for flat places, row * n_envs + env, (batch,); and the places of the last steps taken."""
-        rewards, discounts, last = self._returns(places, normalizer)
+        chain = self._chain(places)
+        last = chain.last
+        rewards = self.rewards.view(-1).index_select(0, chain.places.reshape(-1)).view_as(chain.places)
+        if normalizer is not None:
+            rewards = normalizer.reward(rewards)
         following = (last + self.n_envs) % (self.rows * self.n_envs)
         slots = self.final_slots.view(-1).index_select(0, last)
         frames = self._seen(self._frames.read(places), normalizer, tagged)
@@ -261,38 +294,47 @@ class TeamReplayBuffer:
             observations=tuple(frames[name] for name in self.team.names),
             next_observations=tuple(next_frames[name] for name in self.team.names),
             actions=self.actions.flatten(0, 1).index_select(0, places),
-            rewards=rewards,
-            discounts=discounts,
+            rewards=self._horizon.sums(rewards, chain.n_taken),
+            discounts=self._horizon.discounts(chain.n_taken),
             terminated=self.terminated.view(-1).index_select(0, last).float(),
             masks=frames.get(ACTION_MASK),
             next_masks=next_frames.get(ACTION_MASK),
             active=frames[ACTIVE].float() if ACTIVE in frames else None,
             next_active=next_frames[ACTIVE].float() if ACTIVE in next_frames else None,
+            between=self._between(chain, rewards, normalizer) if self.gives_between else None,
         )
         return batch, last
 
-    def _returns(self, places: Tensor, normalizer: Normalizer | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Discounted sums of rewards, the discounts that follow them, and the places of the last steps taken."""
-        n_places = self.rows * self.n_envs
-        chain = (places.unsqueeze(1) + self._steps * self.n_envs) % n_places
-        rewards = self.rewards.view(-1).index_select(0, chain.view(-1)).view_as(chain)
-        if normalizer is not None:
-            rewards = normalizer.reward(rewards)
-        if self._n_steps == 1:
-            return rewards[:, 0], self._discounts[1].expand(len(places)), places
+    def _chain(self, places: Tensor) -> Chain:
+        """The steps that the returns of some transitions take."""
+        if self.n_steps == 1:
+            return Chain(places.unsqueeze(1), torch.ones_like(places), places)
+        chain = self._horizon.places(places, self.n_envs, self.rows * self.n_envs)
         ends = self.final_slots.view(-1).index_select(0, chain.view(-1)).view_as(chain) >= 0
-        until_newest = (self.pos - 1 - places // self.n_envs) % self.rows
-        ends |= until_newest.unsqueeze(1) == self._steps
-        ends[:, -1] = True
-        before_last = ends.byte().argmax(1)  # the first of equals
-        steps = before_last + 1
-        rewards = (rewards * self._weights.index_select(0, steps)).sum(1)
-        last = (places + before_last * self.n_envs) % n_places
-        return rewards, self._discounts.index_select(0, steps), last
+        return self._horizon.chain(chain, ends, (self.pos - 1 - places // self.n_envs) % self.rows)
+
+    def _between(self, chain: Chain, rewards: Tensor, normalizer: Normalizer | None) -> Between | None:
+        """What is known of the steps after the first; None where there is none."""
+        if self.n_steps == 1:
+            return None
+        goes_on = self._horizon.goes_on(chain.n_taken)
+        # What lies behind an end may never have been written.
+        places = torch.where(goes_on, chain.places[:, 1:].T, chain.places[:, 0]).flatten()
+        frames = self._seen(self._frames.read(places), normalizer)
+        return Between(
+            rewards=rewards.T,
+            goes_on=goes_on,
+            state=self._state(frames),
+            observations=tuple(frames[name] for name in self.team.names),
+            actions=self.actions.flatten(0, 1).index_select(0, places),
+            log_probs=None if self.log_probs is None else self.log_probs.view(-1).index_select(0, places),
+            masks=frames.get(ACTION_MASK),
+            active=frames[ACTIVE].float() if ACTIVE in frames else None,
+        )
 
     def n_bytes_per_transition(self) -> float:
         """Bytes that one stored transition takes, the side store included at its present size."""
-        tensors = [*self.frames.values(), self.actions, self.rewards, self.terminated, self.final_slots]
+        tensors = [*self.frames.values(), *self.columns.values()]
         total = sum(t.element_size() * t.numel() for t in tensors)
         total += sum(t.element_size() * t.numel() for t in self.finals.values())
         return total / (self.rows * self.n_envs)
@@ -351,47 +393,3 @@ class TeamReplayBuffer:
             slots = self.final_slots[row]
             self._free_slots.extend(slots[slots >= 0].tolist())
             self.final_slots[row] = -1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue exactly: data, write position, generator."""
-        names = ("actions", "rewards", "terminated", "final_slots")
-        return {
-            "pos": self.pos,
-            "full": self.full,
-            "n_added": self.n_added,
-            "free_slots": list(self._free_slots),
-            "generator": self.generator.get_state(),
-            **{name: getattr(self, name) for name in names},
-            **{f"frames.{name}": frame for name, frame in self.frames.items()},
-            **{f"finals.{name}": final for name, final in self.finals.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned; shapes must match this buffer's."""
-        self.pos, self.full = int(state["pos"]), bool(state["full"])
-        self.n_added = int(state["n_added"])
-        self._free_slots = [int(slot) for slot in state["free_slots"]]
-        self.generator.set_state(state["generator"])
-        for name in ("actions", "rewards", "terminated", "final_slots"):
-            getattr(self, name).copy_(state[name])
-        n_slots = len(state[f"finals.{next(iter(self.frames))}"])
-        self._finals, self._newest = RowStore(self._frames.layout, (n_slots,), self.device), None
-        for name in self.frames:
-            self.frames[name].copy_(state[f"frames.{name}"])
-            self.finals[name].copy_(state[f"finals.{name}"])
-
-
-def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Which arrays one stored observation needs: shape and type by key; views of the state need none."""
-    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
-    for agent in team.agents:
-        if agent.view is None or team.state_size == 0:
-            is_bytes = agent.observation_space.dtype == np.uint8
-            layout[agent.name] = (agent.observation_shape, torch.uint8 if is_bytes else torch.float32)
-    if team.state_size:
-        layout[STATE] = ((team.state_size,), torch.float32)
-    if team.has_masks:
-        layout[ACTION_MASK] = ((team.mask_size,), torch.bool)
-    if team.has_deaths:
-        layout[ACTIVE] = ((team.n_agents,), torch.bool)
-    return layout

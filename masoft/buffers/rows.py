@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+
 Layout = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 
 
@@ -75,3 +77,19 @@ def write_place(target: Tensor, place: int, value: np.ndarray | Tensor) -> None:
         target.numpy()[place] = value
     else:
         target[place] = torch.as_tensor(value)
+
+
+def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Which arrays one stored observation needs: shape and type by key; views of the state need none."""
+    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
+    for agent in team.agents:
+        if agent.view is None or team.state_size == 0:
+            is_bytes = agent.observation_space.dtype == np.uint8
+            layout[agent.name] = (agent.observation_shape, torch.uint8 if is_bytes else torch.float32)
+    if team.state_size:
+        layout[STATE] = ((team.state_size,), torch.float32)
+    if team.has_masks:
+        layout[ACTION_MASK] = ((team.mask_size,), torch.bool)
+    if team.has_deaths:
+        layout[ACTIVE] = ((team.n_agents,), torch.bool)
+    return layout

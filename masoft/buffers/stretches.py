@@ -14,8 +14,6 @@ from torch import Tensor
 from masoft.buffers.replay import TeamReplayBuffer
 from masoft.errors import ConfigurationError, explain
 
-COLUMNS = ("actions", "rewards", "terminated", "final_slots")
-
 
 class ReplayStretches:
     """Reads and writes stretches of rows of one buffer, and the few numbers that are not in any row.
@@ -40,7 +38,7 @@ class ReplayStretches:
     @property
     def bytes_per_row(self) -> int:
         """Size of one row, counted as if an episode ended in it."""
-        tensors = [*self.buffer.frames.values(), *(getattr(self.buffer, name) for name in COLUMNS)]
+        tensors = [*self.buffer.frames.values(), *self.buffer.columns.values()]
         # An episode's end stores its last observation a second time.
         return sum(tensor.element_size() * tensor[0].numel() for tensor in [*tensors, *self.buffer.frames.values()])
 
@@ -87,7 +85,7 @@ class ReplayStretches:
         """Rows ``start`` to ``stop`` - 1, with the observation after the last, and where episodes ended in them."""
         buffer = self.buffer
         rows = self._places(start, stop)
-        tensors = {name: getattr(buffer, name)[rows] for name in COLUMNS}
+        tensors = {name: column[rows] for name, column in buffer.columns.items()}
         followed = self._places(start, stop + 1)
         tensors |= {f"frames.{name}": frame[followed] for name, frame in buffer.frames.items()}
         slots = tensors["final_slots"]
@@ -104,8 +102,8 @@ class ReplayStretches:
         buffer = self.buffer
         slots = self._checked(tensors, start, stop)["final_slots"]
         rows, followed = self._places(start, stop), self._places(start, stop + 1)
-        for name in COLUMNS:
-            getattr(buffer, name)[rows] = tensors[name].to(buffer.device)
+        for name, column in buffer.columns.items():
+            column[rows] = tensors[name].to(buffer.device)
         for name, frame in buffer.frames.items():
             frame[followed] = tensors[f"frames.{name}"].to(buffer.device)
         used = slots[slots >= 0].long().to(buffer.device)
@@ -118,7 +116,7 @@ class ReplayStretches:
     def _checked(self, tensors: Mapping[str, Tensor], start: int, stop: int) -> Mapping[str, Tensor]:
         """The arrays, if their names, types, shapes and slot numbers are possible here."""
         buffer = self.buffer
-        shapes = {name: (stop - start, *getattr(buffer, name).shape[1:]) for name in COLUMNS}
+        shapes = {name: (stop - start, *column.shape[1:]) for name, column in buffer.columns.items()}
         shapes |= {f"frames.{name}": (stop - start + 1, *frame.shape[1:]) for name, frame in buffer.frames.items()}
         slots = tensors.get("final_slots", torch.empty(0))
         n_used = int((slots >= 0).sum())

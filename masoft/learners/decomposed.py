@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
-from masoft.functional.soft import active_mean, soft_target
+from masoft.functional.soft import active_mean
 from masoft.learners.metrics import Metrics
+from masoft.learners.multi_step import Backup, States, no_log_prob
 from masoft.learners.presence import step_by_presence
 from masoft.networks.targets import follow
 from masoft.policies.value import ValueTeamPolicy
@@ -22,11 +23,13 @@ class DecomposedUpdate:
 
     Args:
         policy: whose networks learn.
+        backup: the target of the joint value.
         max_grad_norm: longer gradients are scaled down to it; None leaves them.
         metrics: where figures go.
     """
 
     policy: ValueTeamPolicy
+    backup: Backup
     max_grad_norm: float | None
     metrics: Metrics
 
@@ -46,8 +49,35 @@ class DecomposedUpdate:
         value = self.policy.mixer(_of_present(chosen, batch.active), batch.state)
         with torch.no_grad():
             next_value = self.policy.mixer_target(_of_present(best, batch.next_active), batch.next_state)
-            nothing = torch.zeros_like(next_value)
-            return value, soft_target(batch.rewards, batch.discounts, batch.terminated, next_value, nothing)
+            return value, self.backup.of(batch, next_value, torch.zeros_like(next_value), self)
+
+    def fresh(self, at: States) -> tuple[Tensor, Tensor]:
+        """What the utilities choose, (rows, n_agents); there is no entropy."""
+        agents = range(self.policy.team.n_agents)
+        chosen = [self.policy.distribution(i, at.observations[i], at.masks).mode().float() for i in agents]
+        actions = torch.cat(chosen, dim=-1)
+        return actions, torch.zeros(len(actions), device=actions.device)
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions, as they are."""
+        return actions
+
+    def judged(self, at: States, actions: Tensor) -> Tensor:
+        """``Q_tot`` of the target networks, (rows,)."""
+        taken = []
+        for i, where in enumerate(self.policy.team.action_slices):
+            values = self.policy.actors_target[i](at.observations[i], self.policy.own_mask(i, at.masks))
+            taken.append(values.value_of(actions[:, where]))
+        value: Tensor = self.policy.mixer_target(_of_present(taken, at.active), at.state)
+        return value
+
+    def log_prob(self, at: States, actions: Tensor) -> Tensor:
+        """Not there.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise no_log_prob(self.backup.rule)
 
     def fit(self, value: Tensor, target: Tensor, presence: Sequence[float], valid: Tensor | None = None) -> None:
         """One step on the mean squared error over the valid rows."""

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals
-from masoft.functional.actions import encode_action
-from masoft.functional.soft import active_mean, soft_target
+from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.soft import active_mean
 from masoft.learners.critics import fit_critics
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
+from masoft.learners.multi_step import Backup, States, no_log_prob
 from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.networks.critic import Turns
 from masoft.networks.targets import follow
@@ -28,6 +29,7 @@ class DeterministicUpdate:
         policy: whose networks learn.
         choices: every encoded action of agents that are enumerated, see `exact_choices`.
         discrete_gradient: how categorical agents follow the critic that are not.
+        backup: the critic's target.
         noise, noise_clip: standard deviation and bound of the noise on Box actions in the target.
         generator: source of all draws.
         metrics: where figures go.
@@ -36,6 +38,7 @@ class DeterministicUpdate:
     policy: DeterministicPolicy
     choices: tuple[Tensor | None, ...]
     discrete_gradient: DiscreteGradient
+    backup: Backup
     noise: float
     noise_clip: float
     generator: torch.Generator
@@ -48,17 +51,37 @@ class DeterministicUpdate:
     @torch.no_grad()
     def critic_target(self, batch: TeamBatch) -> Tensor:
         """``y = R + gamma^k (1 - terminated) min_j Q_j(s', mu'(s') + clipped noise)``, (batch,)."""
+        return self.backup(batch, self)
+
+    def fresh(self, at: States) -> tuple[Tensor, Tensor]:
+        """What the target actors do, with clipped noise on Boxes, as the critic sees it; there is no entropy."""
         encoded = []
         for i, agent in enumerate(self.policy.team.agents):
-            action = self.policy.target_distribution(i, batch.next_observations[i], batch.next_masks).mode()
+            action = self.policy.target_distribution(i, at.observations[i], at.masks).mode()
             if agent.action.is_box and self.noise > 0:
                 noise = torch.randn(action.shape, generator=self.generator, device=action.device)
                 limit = self.noise_clip
                 action = (action + (noise * self.noise).clamp(-limit, limit)).clamp(-1, 1)
             encoded.append(encode_action(agent.action, action))
+        actions = torch.cat(encoded, dim=-1)
+        return actions, torch.zeros(len(actions), device=actions.device)
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions as the critic sees them."""
+        return encode_joint_action(self.policy.team, actions)
+
+    def judged(self, at: States, actions: Tensor) -> Tensor:
+        """The target critics' values as one, (rows,)."""
         critic = self.policy.critic_target
-        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1))))
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
+        return critic.judged(critic.expected(critic(at.state, actions)))
+
+    def log_prob(self, at: States, actions: Tensor) -> Tensor:
+        """Not there.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise no_log_prob(self.backup.rule)
 
     def open(self, batch: TeamBatch) -> Turns:
         """The critic at what all actors do now, open for turns."""

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
-from masoft.functional.actions import encode_action
-from masoft.functional.soft import active_mean, soft_target
+from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.soft import active_mean
 from masoft.learners.critics import fit_critics
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
+from masoft.learners.multi_step import Backup, States, no_log_prob
 from masoft.networks.critic import Turns
 from masoft.policies.dueling import DuelingPolicy
 
@@ -24,11 +25,13 @@ class DuelingUpdate:
     Args:
         policy: whose networks learn.
         choices: every encoded action of each agent.
+        backup: the critic's target.
         metrics: where figures go.
     """
 
     policy: DuelingPolicy
     choices: tuple[Tensor | None, ...]
+    backup: Backup
     metrics: Metrics
 
     def fit_critics(self, batch: TeamBatch) -> None:
@@ -38,11 +41,30 @@ class DuelingUpdate:
     @torch.no_grad()
     def critic_target(self, batch: TeamBatch) -> Tensor:
         """Double Q-learning: the agents' own values choose, the target critic judges, (batch,)."""
+        return self.backup(batch, self)
+
+    def fresh(self, at: States) -> tuple[Tensor, Tensor]:
+        """The agents' best actions by their own values, as the critic sees them; there is no entropy."""
         agents = range(self.policy.team.n_agents)
-        chosen = [self.greedy(i, batch.next_observations[i], batch.next_masks) for i in agents]
+        chosen = torch.cat([self.greedy(i, at.observations[i], at.masks) for i in agents], dim=-1)
+        return chosen, torch.zeros(len(chosen), device=chosen.device)
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions as the critic sees them."""
+        return encode_joint_action(self.policy.team, actions)
+
+    def judged(self, at: States, actions: Tensor) -> Tensor:
+        """The target critics' values as one, (rows,)."""
         critic = self.policy.critic_target
-        next_q = critic.judged(critic.expected(critic(batch.next_state, torch.cat(chosen, dim=-1))))
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, torch.zeros_like(next_q))
+        return critic.judged(critic.expected(critic(at.state, actions)))
+
+    def log_prob(self, at: States, actions: Tensor) -> Tensor:
+        """Not there.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise no_log_prob(self.backup.rule)
 
     def open(self, batch: TeamBatch) -> Turns:
         """The critic at the agents' best actions, open for turns."""

@@ -12,9 +12,10 @@ from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import encode_joint_action
-from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
+from masoft.learners.multi_step import Backup, States, joint_log_prob
 from masoft.learners.presence import step_by_presence
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
@@ -30,12 +31,14 @@ class FactoredUpdate:
 
     Args:
         policy: whose networks learn.
+        backup: the critic's target.
         ent_coefs: (n_agents + 1,), the agents' temperatures and the joint one.
         generator: source of all draws.
         metrics: where figures go.
     """
 
     policy: FactoredPolicy
+    backup: Backup
     ent_coefs: Tensor
     generator: torch.Generator
     metrics: Metrics
@@ -60,18 +63,28 @@ class FactoredUpdate:
     @torch.no_grad()
     def critic_target(self, batch: TeamBatch) -> Tensor:
         """``R + gamma^k (min_j Q_j'(s', a') - alpha sum_i log pi_i(a'_i | o'_i))`` at fresh actions, (batch,)."""
-        actions, bonus = [], torch.zeros_like(batch.rewards)
+        return self.backup(batch, self)
+
+    def fresh(self, at: States) -> tuple[Tensor, Tensor]:
+        """A draw of every agent (rows, action_size), and the joint temperature times their entropies."""
+        actions, entropies = [], []
         for i in range(self.policy.team.n_agents):
-            policy = self.policy.distribution(i, batch.next_observations[i], batch.next_masks)
-            action, entropy = self.draw(policy)
-            actions.append(action)
-            bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
-        joint = torch.cat([action.float() for action in actions], dim=-1)
-        next_q = self.joint_values(
-            batch.next_state, batch.next_observations, batch.next_masks, batch.next_active, joint, of_target=True
-        )
-        bonus = self.ent_coefs[-1] * bonus
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q.amin(dim=0), bonus)
+            action, entropy = self.draw(self.policy.distribution(i, at.observations[i], at.masks))
+            actions.append(action.float())
+            entropies.append(entropy if at.active is None else entropy * at.active[:, i])
+        return torch.cat(actions, dim=-1), self.ent_coefs[-1] * sum(entropies[1:], entropies[0])
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions, as they are."""
+        return actions
+
+    def judged(self, at: States, actions: Tensor) -> Tensor:
+        """The smallest of the target values, (rows,)."""
+        return self.joint_values(at.state, at.observations, at.masks, at.active, actions, of_target=True).amin(dim=0)
+
+    def log_prob(self, at: States, actions: Tensor) -> Tensor:
+        """Log-probability of joint actions, (rows,)."""
+        return joint_log_prob(self.policy, at, actions)
 
     def draw(self, policy: Distribution) -> tuple[Tensor, Tensor]:
         """An action (batch, size) and the entropy at each state: exact, or minus the draw's log-density for a Box."""

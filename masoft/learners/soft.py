@@ -11,11 +11,12 @@ from torch import Tensor
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
 from masoft.fast.recording import is_recordable
-from masoft.functional.actions import encode_action
-from masoft.functional.soft import expected_actor_loss, sampled_actor_loss, soft_target
+from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
 from masoft.learners.critics import fit_critics
 from masoft.learners.metrics import Metrics
 from masoft.learners.mirror_step import Look, mirror_step
+from masoft.learners.multi_step import Backup, States, joint_log_prob
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.mirror.drift import Drift
@@ -69,6 +70,7 @@ class SoftUpdate:
         choices: every encoded action of agents that are enumerated, see `exact_choices`.
         discrete_gradient: how categorical agents follow the critic that are not.
         q_target: how several target critics become one.
+        backup: the critic's target.
         targets: the entropies that temperatures hold.
         reference: the old policies; None where neither drift nor neighborhood looks at them.
         drift, neighborhood: with their schedules filled in.
@@ -82,6 +84,7 @@ class SoftUpdate:
     choices: tuple[Tensor | None, ...]
     discrete_gradient: DiscreteGradient
     q_target: QTarget
+    backup: Backup
     targets: TargetEntropies
     reference: ReferencePolicies | None
     drift: Drift
@@ -103,20 +106,34 @@ class SoftUpdate:
     @torch.no_grad()
     def critic_target(self, batch: TeamBatch) -> Tensor:
         """Eq. 5 and 6 at the state where the return bootstraps, (batch,)."""
-        encoded, bonus = [], torch.zeros_like(batch.rewards)
+        return self.backup(batch, self)
+
+    def fresh(self, at: States) -> tuple[Tensor, Tensor]:
+        """A draw of every agent as the critic sees it, and the joint temperature times their entropies."""
+        encoded, entropies = [], []
         for i, agent in enumerate(self.policy.team.agents):
-            policy = self.policy.distribution(i, batch.next_observations[i], batch.next_masks)
+            policy = self.policy.distribution(i, at.observations[i], at.masks)
             if isinstance(policy, Categoricals):
                 action, entropy = encode_action(agent.action, policy.sample(self.generator)), policy.entropy()
             else:
                 action, log_prob = policy.sample_with_log_prob(self.generator)
                 entropy = -log_prob
             encoded.append(action)
-            bonus += entropy if batch.next_active is None else entropy * batch.next_active[:, i]
+            entropies.append(entropy if at.active is None else entropy * at.active[:, i])
+        return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * sum(entropies[1:], entropies[0])
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions as the critic sees them."""
+        return encode_joint_action(self.policy.team, actions)
+
+    def judged(self, at: States, actions: Tensor) -> Tensor:
+        """The target critics' values as one, (rows,)."""
         critic = self.policy.critic_target
-        next_values = critic.expected(critic(batch.next_state, torch.cat(encoded, dim=-1)))
-        next_q = self.q_target(next_values, self.generator)
-        return soft_target(batch.rewards, batch.discounts, batch.terminated, next_q, self.ent_coefs[-1] * bonus)
+        return self.q_target(critic.expected(critic(at.state, actions)), self.generator)
+
+    def log_prob(self, at: States, actions: Tensor) -> Tensor:
+        """Log-probability of joint actions, (rows,)."""
+        return joint_log_prob(self.policy, at, actions)
 
     def open(self, batch: TeamBatch) -> Opened:
         """Draw the joint action and open the critic for turns."""

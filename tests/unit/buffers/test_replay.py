@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from masoft.buffers import TeamReplayBuffer, apply_view
 from masoft.errors import ConfigurationError
+from masoft.saving.replay_files import load_replay, save_replay
 from masoft.spec import StateView, TeamSpec, make_team_spec
 
 GAMMA = 0.9
@@ -165,14 +167,15 @@ def test_bytes_a_transition_stay_small_for_shared_states() -> None:
     assert TeamReplayBuffer(10_000, team).n_bytes_per_transition() <= 130
 
 
-def test_state_dict_restores_data_and_draws() -> None:
+def test_a_file_restores_data_and_draws(tmp_path: Path) -> None:
     team = small_team()
     buffer = TeamReplayBuffer(8, team, seed=3)
     for t in range(12):
         info = {"terminal_observation": {k: v[0] for k, v in observation(team, [-t]).items()}}
         buffer.add(observation(team, [t]), observation(team, [t + 1]), np.zeros((1, 2)), np.ones(1), np.ones(1), [info])
     other = TeamReplayBuffer(8, team, seed=99)
-    other.load_state_dict(buffer.state_dict())
+    save_replay(buffer, tmp_path / "replay.zip")
+    load_replay(other, tmp_path / "replay.zip")
     ours, theirs = buffer.sample(32), other.sample(32)
     assert torch.equal(ours.state, theirs.state)
     assert torch.equal(ours.next_state, theirs.next_state)
