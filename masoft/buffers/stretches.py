@@ -124,5 +124,11 @@ class ReplayStretches:
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         n_finals = next(iter(buffer.finals.values())).shape[0]
         if found != shapes or not (0 <= start <= stop <= buffer.n_added) or (n_used and int(slots.max()) >= n_finals):
-            raise ConfigurationError(explain(f"Rows {start} to {stop} of a replay buffer", f"arrays {shapes}", found))
+            must, got = _apart(shapes, found), _apart(found, shapes)
+            raise ConfigurationError(explain(f"Rows {start} to {stop} of a replay buffer", f"arrays {must}", got))
         return tensors
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of one that the other does not have."""
+    return {name: value for name, value in one.items() if other.get(name) != value}

@@ -76,7 +76,7 @@ class ActionValues:
         """The actions (batch, len(nvec)) at given places (batch,); the inverse of `number_of`."""
         if len(self.nvec) == 1:
             return numbers.unsqueeze(-1)
-        return enumerate_actions(self.nvec, numbers.device)[numbers]
+        return enumerate_actions(self.nvec, numbers.device).index_select(0, numbers)
 
 
 def joint_mask(mask: Tensor, nvec: Sequence[int]) -> Tensor:

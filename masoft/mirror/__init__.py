@@ -29,6 +29,7 @@ from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Si
 from masoft.mirror.q_target import Mean, QTarget, Smallest, Subset
 from masoft.mirror.reference import EveryK, Pace, Polyak
 from masoft.mirror.replay import RecentReplay, ReplayRule, UniformReplay
+from masoft.mirror.returns import PengReturn, PlainReturn, RetraceReturn, ReturnRule, SoftReturn
 from masoft.mirror.schedule import Linear, OverSteps, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
 
@@ -61,18 +62,23 @@ __all__ = [
     "OverSteps",
     "Pace",
     "ParameterBall",
+    "PengReturn",
+    "PlainReturn",
     "PolicyChange",
     "Polyak",
     "QTarget",
     "RandomPermutation",
     "RecentReplay",
     "ReplayRule",
+    "RetraceReturn",
+    "ReturnRule",
     "ScaledDrift",
     "Schedulable",
     "SemiGreedy",
     "SequentialRatio",
     "Simultaneous",
     "Smallest",
+    "SoftReturn",
     "SquaredRatioDrift",
     "StatewiseNeighborhood",
     "StraightThrough",

@@ -34,7 +34,7 @@ FAULTS = [
     # The soft update: signs, the dead, targets, whose temperature, who sees whom.
     Fault("learners/descent.py", "optimizer.zero_grad()", "pass", (ORACLE,)),
     Fault("learners/soft.py", "entropy = -log_prob", "entropy = log_prob", (ORACLE,)),
-    Fault("learners/soft.py", "entropy * batch.next_active[:, i]", "entropy", (ORACLE,)),
+    Fault("learners/soft.py", "entropy * at.active[:, i]", "entropy", (ORACLE,)),
     Fault("learners/soft.py", "critic = self.policy.critic_target", "critic = self.policy.critic", (ORACLE,)),
     Fault("learners/soft.py", "self.choices[i], self.ent_coefs[i]", "self.choices[i], self.ent_coefs[-1]", (ORACLE,)),
     Fault("learners/soft.py", "opened.critic.replace(self.policy.team.encoded_slices[i], action)", "pass", (ORACLE,)),
@@ -56,7 +56,7 @@ FAULTS = [
           "active_mean((value - target).square(), None)", (LEARNERS,)),
     Fault("learners/factored.py", "self.ent_coefs[-1] / self.ent_coefs[:-1]",
           "self.ent_coefs[:-1] / self.ent_coefs[-1]", (LEARNERS,)),
-    Fault("learners/factored.py", "next_q.amin(dim=0)", "next_q.amax(dim=0)", (LEARNERS,)),
+    Fault("learners/factored.py", "of_target=True).amin(dim=0)", "of_target=True).amax(dim=0)", (LEARNERS,)),
     # On-policy: the mirror step, rollouts, those who are seldom there.
     Fault("learners/mirror_step.py", "value - now.bonus", "value + now.bonus", (IDENTITIES,)),
     Fault("learners/on_policy.py", "turn.ent_coefs[i] / deviation if", "turn.ent_coefs[i] * deviation if",
@@ -88,7 +88,7 @@ FAULTS = [
     Fault("buffers/replay.py", "(self.pos + 1) * self.n_envs) %", "self.pos * self.n_envs) %", (REPLAY,)),
     Fault("buffers/replay.py", "(self.pos - 1 - places // self.n_envs)", "(self.pos - places // self.n_envs)",
           (REPLAY,)),
-    Fault("buffers/replay.py", "steps = before_last + 1", "steps = before_last", (REPLAY,)),
+    Fault("buffers/horizon.py", "Chain(places, before_last + 1", "Chain(places, before_last", (REPLAY,)),
     Fault("buffers/replay.py", 'not info.get("TimeLimit.truncated", False)', "True", (REPLAY,)),
     Fault("buffers/sequences.py", "((times <= 0) | ended).float()", "(times <= 0).float()", (SEQUENCES,)),
     Fault("buffers/sequences.py", "(buffer.pos + 1) % buffer.rows if", "buffer.pos % buffer.rows if", (SEQUENCES,)),

@@ -18,7 +18,7 @@ from masoft.mirror.improver import GradientSteps
 from masoft.mirror.schedule import Linear
 from masoft.testing.games import IdentityTeam
 
-OFF_POLICY = dict(learning_starts=4, batch_size=8, buffer_size=30, gradient_steps=1)
+OFF_POLICY = dict(learning_starts=4, batch_size=8, buffer_size=30, gradient_steps=1, n_steps=2)
 ON_POLICY = dict(n_steps=8, batch_size=4, n_epochs=2, ent_coef=0.01)
 OF_CLASS: dict[str, dict[str, Any]] = {
     "MEHAML": dict(drift=KLDrift(0.5), neighborhood=KLBall(0.5), reference="every_3"),
@@ -28,7 +28,7 @@ OF_CLASS: dict[str, dict[str, Any]] = {
 
 CHANGES: dict[str, Any] = dict(
     order=FixedOrder((1, 0)), ent_coef=0.7, target_entropy=0.1, discrete_gradient="gumbel", mini_epochs=2,
-    q_target="mean", replay_rule=masoft.mirror.RecentReplay(1.0, newest=0.01),
+    q_target="mean", return_rule="peng", replay_rule=masoft.mirror.RecentReplay(1.0, newest=0.01),
     learning_rate=1e-5, buffer_size=12, learning_starts=20, batch_size=3, tau=0.5, gamma=0.1,
     train_freq=2, gradient_steps=2, n_steps=4, team_reward="sum", drift=KLDrift(5.0), neighborhood=KLBall(1e-7),
     reference="polyak_0.5", exploration_noise=0.9, exploration_epsilon=0.9, policy_delay=3, target_policy_noise=1.0,

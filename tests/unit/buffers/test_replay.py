@@ -91,7 +91,7 @@ def test_gathered_transitions_equal_the_plain_memory(
         current = following
     kept = min(rows, len(ends))
     assert buffer.size() == kept * n_envs
-    buffer.n_steps = n_steps  # a schedule changes it while the buffer is in use
+    buffer.n_steps, buffer.gives_between = n_steps, True  # a schedule changes it while the buffer is in use
     batch = buffer.sample(256)
     for k in range(256):
         number = float(batch.observations[0][k])
@@ -105,6 +105,19 @@ def test_gathered_transitions_equal_the_plain_memory(
         assert float(batch.next_observations[1][k]) == nxt
         assert float(batch.next_state[k, 0]) == nxt
         assert float(batch.actions[k, 0]) == number
+        assert (batch.between is None) == (n_steps == 1)
+        taken = memory.streams[env][index : index + 1]
+        while not taken[-1]["done"] and len(taken) < min(n_steps, len(ends) - index):
+            taken.append(memory.streams[env][index + len(taken)])
+        for j, step in enumerate(taken[1:]):
+            assert batch.between is not None
+            row = 256 * j + k
+            assert bool(batch.between.goes_on[j, k])
+            assert float(batch.between.state[row, 0]) == float(batch.between.actions[row, 0]) == step["obs"]
+            assert float(batch.between.observations[1][row]) == step["obs"]
+            assert float(batch.between.rewards[j + 1, k]) == pytest.approx(step["reward"])
+        if batch.between is not None:
+            assert int(batch.between.goes_on[:, k].sum()) == len(taken) - 1
 
 
 def test_every_transition_is_drawn_equally_often() -> None:
