@@ -113,6 +113,7 @@ class QMIX(ValueDecomposition):
         tau: share by which the targets move; with 1 they are copied.
         batch_size: transitions a gradient step; with ``"RnnPolicy"`` episodes, of which 32 are plenty.
         n_steps: rewards summed before bootstrapping, 1 to 100; 1 with ``"RnnPolicy"``.
+        return_rule: ``"plain"``, or ``"peng"`` for returns of mixed lengths, see `PengReturn`.
         buffer_size, learning_starts, gamma, train_freq, gradient_steps, replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `ValueTeamPolicy`, for example ``dict(dueling=True, mixing_width=64)``;
             ``dict(hypernet_gain=0.1)`` where the state's numbers are large and returns are not.

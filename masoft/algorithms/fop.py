@@ -42,8 +42,8 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
             (``"auto_0.2"``: from 0.2).
         target_entropy: entropy that ``"auto"`` holds, as for `HASAC`.
         learning_rate: step size or schedule; or ``dict(actor=, critic=, ent_coef=)``.
-        buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, replay_rule,
-            team_reward: as for `HASAC`.
+        buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps,
+            return_rule, replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `FactoredPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.

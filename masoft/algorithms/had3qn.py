@@ -39,8 +39,8 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         exploration_initial_eps, exploration_final_eps: share of uniform legal actions of each agent, in [0, 1].
         exploration_fraction: share of training over which the first falls to the second, linearly.
         learning_rate: step size or schedule; or ``dict(actor=, critic=)``.
-        buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps, replay_rule,
-            team_reward: as for `HASAC`.
+        buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps,
+            return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `DuelingPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.

@@ -41,6 +41,10 @@ class HASAC(SoftActorCritic):
         n_steps: rewards summed before bootstrapping, 1 to 100 (the paper: 5 to 20); or a schedule, rounded, for
             example ``Linear(20, 1)`` over training. By default five that shorten to one over 50,000 environment steps:
             long returns learn faster at first, and their bias stops learning later.
+        return_rule: what a return of several steps makes of them: ``"plain"`` sums their rewards, ``"soft"`` adds the
+            entropies of the steps between, ``"peng"`` mixes all lengths, ``"retrace"`` corrects for who acted, with
+            log-probabilities stored beside actions; or a `ReturnRule`, such as ``RetraceReturn(trace=0.9)``. All but
+            the first look at every state between and need policies without memory.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious; or a `QTarget`, such as ``Subset(2)``.
         replay_rule: which stored transitions are drawn: `UniformReplay`, `RecentReplay`, or a `ReplayRule` of your own.
