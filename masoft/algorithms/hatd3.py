@@ -30,7 +30,8 @@ class HATD3(DeterministicPolicyGradient):
             exact up to 64 own actions; or a `DiscreteGradient`, such as ``StraightThrough(temperature=0.5)``.
         learning_rate: step size or schedule; or ``dict(actor=, critic=)``.
         buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps,
-            return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`; tau also moves the target actors.
+            return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`; tau also
+            moves the target actors.
         policy_kwargs: arguments of `DeterministicPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
