@@ -96,13 +96,12 @@ def settings(cls: type[T]) -> type[T]:
     """
     own: dict[str, Setting] = {}
     written = vars(cls).get("__annotations__", {})
-    alone = type(cls.__name__, (), {"__annotations__": written, "__module__": cls.__module__})  # without its bases
-    for name, annotation in get_type_hints(alone, include_extras=True).items():
-        is_other = isinstance(annotation, InitVar)
-        kind = annotation.type if isinstance(annotation, InitVar) else annotation
+    within = {name: _within(annotation) for name, annotation in written.items()}
+    alone = type(cls.__name__, (), {"__annotations__": within, "__module__": cls.__module__})  # without its bases
+    for name, kind in get_type_hints(alone, include_extras=True).items():
         if get_origin(kind) is Annotated:
-            own[name] = _setting(cls, name, kind, written[name])
-            if is_other:
+            own[name] = _setting(cls, name, kind, within[name])
+            if within[name] is not written[name]:
                 delattr(cls, name)  # the attribute of this name is of another type
     setattr(cls, OWN, own)
     return cls
@@ -143,8 +142,18 @@ def _last(texts: Sequence[str]) -> str:
     return texts[-1] if texts else ""
 
 
-def _written(annotation: str) -> str:
-    """The type in ``Annotated[type, ...]`` and ``InitVar[Annotated[type, ...]]``."""
+def _within(annotation: Any) -> Any:
+    """What is within ``InitVar[...]``, which Python 3.10 does not take for a type; any other annotation as it is."""
+    if isinstance(annotation, InitVar):
+        return annotation.type
+    if not isinstance(annotation, str):
+        return annotation
     found: Any = ast.parse(annotation, mode="eval").body
-    found = found.slice if found.value.id == "InitVar" else found
+    is_other = isinstance(found, ast.Subscript) and getattr(found.value, "id", "") == "InitVar"
+    return ast.unparse(found.slice) if is_other else annotation
+
+
+def _written(annotation: str) -> str:
+    """The type in ``Annotated[type, ...]``."""
+    found: Any = ast.parse(annotation, mode="eval").body
     return ast.unparse(found.slice.elts[0])
