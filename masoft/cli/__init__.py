@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 
 import click
@@ -83,6 +84,8 @@ def main(args: list[str] | None = None) -> None:
     cure; 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if args is None else args
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
+        os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's own choice needs a display
     try:
         status = cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:

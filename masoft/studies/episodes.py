@@ -92,7 +92,7 @@ def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> TeamEnv:
     try:
         return as_team(masoft.make(env, **{"render_mode": "rgb_array", **(env_kwargs or {})})).unwrapped  # type: ignore[return-value]
     except ConfigurationError as error:
-        if "render_mode" not in str(error):
+        if not isinstance(error.__cause__, TypeError) or "render_mode" not in str(error.__cause__):
             raise
         cure = 'An environment of your own takes render_mode="rgb_array" and gives pictures from render().'
         raise ConfigurationError(explain("The environment", "one that draws itself", env, cure)) from error
@@ -137,7 +137,11 @@ def _picture(team: TeamEnv, size: int) -> np.ndarray:
     """One picture, (height, width, 3) bytes with even sides, as video formats want them."""
     from PIL import Image
 
-    values = team.render()
+    try:
+        values = team.render()
+    except Exception as error:  # each simulator has its own
+        got, cure = f"{type(error).__name__}: {error}", "Without a display, MuJoCo draws with MUJOCO_GL=egl."
+        raise ConfigurationError(explain("The environment", "one that can be drawn here", got, cure)) from error
     if not isinstance(values, np.ndarray) or values.ndim != 3:
         cure = 'Make it with render_mode="rgb_array"; some environments cannot be drawn at all.'
         raise ConfigurationError(explain("The environment", "one that draws pictures", type(values).__name__, cure))

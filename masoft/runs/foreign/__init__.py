@@ -11,6 +11,7 @@ import masoft
 from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
 from masoft.files.text import MAX_JSON_BYTES, read_limited
 from masoft.runs.foreign import benchmarl, epymarl, harl
+from masoft.runs.foreign.harl_actors import load_harl_actors as load_harl_actors
 from masoft.runs.foreign.reading import Left as Left
 from masoft.runs.foreign.reading import Translation as Translation
 

@@ -17,6 +17,7 @@ from matplotlib.image import AxesImage
 from PIL import Image
 
 import masoft
+from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import ConfigurationError, MissingDependencyError
 from masoft.mirror import FixedOrder
 from masoft.runs.settings import RunSettings
@@ -181,6 +182,19 @@ def test_episodes_that_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.Mo
         record_episode(model, "matrix/maxent", tmp_path / "e.mp4")
     with pytest.raises(ConfigurationError, match="one that draws itself"):  # GIFs need no package, but pictures
         record_episode(model, "matrix/maxent", tmp_path / "e.gif")
+
+
+class Dark(MatrixGame):
+    """Its pictures need a screen that is not there."""
+
+    def render(self) -> np.ndarray:
+        raise OSError("no OpenGL")
+
+
+def test_a_simulator_that_cannot_draw_here_says_what_to_set(tmp_path: Path) -> None:
+    env = Dark(np.eye(3))
+    with pytest.raises(ConfigurationError, match=r"drawn here\. Got 'OSError: no OpenGL'\. .*MUJOCO_GL=egl"):
+        record_episode(masoft.HASAC("matrix/climbing", **SMALL), env, tmp_path / "e.gif")
 
 
 def test_lines_differ_in_black_and_white_too() -> None:
