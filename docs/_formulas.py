@@ -1,4 +1,7 @@
-"""mkdocs hook: formulas become MathML when the site is built, so that pages need no script from elsewhere."""
+"""mkdocs hook: formulas become MathML when the site is built, so that pages need no script from elsewhere.
+
+Sources that stand beside formulas are shown, not folded.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1
 
 def on_page_content(page_html: str, **_: Any) -> str:
     """Replace what pymdownx.arithmatex marked."""
-    return _FORMULA.sub(_as_mathml, page_html)
+    unfolded = page_html.replace('<details class="mkdocstrings-source">', '<details class="mkdocstrings-source" open>')
+    return _FORMULA.sub(_as_mathml, unfolded)
 
 
 def _as_mathml(match: re.Match[str]) -> str:
