@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
@@ -70,8 +69,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise ModelFileError(explain("HARL's folder of models", f"one with {path.name}", str(path.parent)))
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{path} is damaged, or holds more than tensors: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever a foreign file makes the reader raise
+        raise ModelFileError(f"{path} is damaged, or holds more than tensors: {str(error).partition(chr(10))[0]}") from error
     if not isinstance(tensors, Mapping) or not all(isinstance(each, Tensor) for each in tensors.values()):
         raise ModelFileError(explain(str(path), "the state_dict of an actor", type(tensors).__name__))
     return tensors
