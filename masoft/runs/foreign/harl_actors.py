@@ -70,7 +70,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a foreign file makes the reader raise
-        raise ModelFileError(f"{path} is damaged, or holds more than tensors: {str(error).partition(chr(10))[0]}") from error
+        why = str(error).partition("\n")[0]
+        raise ModelFileError(f"{path} is damaged, or holds more than tensors: {why}") from error
     if not isinstance(tensors, Mapping) or not all(isinstance(each, Tensor) for each in tensors.values()):
         raise ModelFileError(explain(str(path), "the state_dict of an actor", type(tensors).__name__))
     return tensors
