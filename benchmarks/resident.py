@@ -1,8 +1,8 @@
 """Resident memory over a long training on the matrix game: ``python -m benchmarks.resident [STEPS] [OUT.csv]``.
 
 HASAC in ten copies, with a buffer that is full before the first look. Memory is read every 50,000 steps. The Monitors'
-lists of recent episodes are full after 200,000, since an episode is one step here; what grows from there on is a leak, and
-the slope is that of a least-squares line through the looks from there on.
+lists of recent episodes are full after 200,000, since an episode is one step here; what grows from there on is a leak.
+The slope is that of a least-squares line through the looks from there on.
 """
 
 from __future__ import annotations

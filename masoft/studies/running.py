@@ -15,6 +15,7 @@ from typing import Any
 
 from masoft.errors import ConfigurationError, explain
 from masoft.files.names import shown
+from masoft.files.remote import is_url, local_folder, send
 from masoft.files.text import write_json, write_text
 from masoft.saving.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.studies.checks import check_runs
@@ -26,11 +27,13 @@ from masoft.studies.folder import (
     MODEL,
     SETTINGS,
     is_finished,
+    is_of_all,
     is_pending,
+    is_read,
     read_index,
     write_index,
 )
-from masoft.studies.pool import OWN_PROCESSES, Lost, work_through, workers_of
+from masoft.studies.pool import OWN_PROCESSES, WITH_ADDRESS, Lost, work_through, workers_of
 from masoft.studies.study import Run, Study
 from masoft.studies.work import LEADS, STOP, Order, Outcome, execute
 
@@ -74,7 +77,8 @@ def run(
 
     Args:
         study: what to run.
-        folder: where to; made if absent. Every worker has to see it.
+        folder: where to; made if absent. Every worker has to see it. At a URL (``"s3://bucket/study"``) each run is
+            sent there with its checkpoints; the workers are this machine's, and further ones take a share each.
         n_jobs: runs at the same time.
         backend: ``"loky"`` (processes), ``"threading"``, ``"multiprocessing"``, ``"dask"`` or ``"ray"``. Only processes
             of their own give the same numbers whatever runs beside them.
@@ -97,17 +101,36 @@ def run(
         OSError: the folder cannot be written to.
     """
     mine = _share(study.runs, share)
-    study_folder = Path(os.path.abspath(folder))
+    url = _url_of(folder, backend, n_jobs)
+    study_folder = Path(os.path.abspath(local_folder(folder, is_read)))
     check_runs(each for each in mine if is_pending(study_folder / each.key, retry_failed))
     study_folder.mkdir(parents=True, exist_ok=True)
-    with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend) as lead:
+    with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend, url) as lead:
         write_index(study, study_folder)
+        send(study_folder, is_of_all)
         pending = [each for each in mine if is_pending(study_folder / each.key, retry_failed)]
         _do(pending, pool, lead, retries, progress_bar)
     outcome: dict[str, list[str]] = {"done": [], "failed": []}
     for each in mine:
         outcome["done" if is_finished(study_folder / each.key) else "failed"].append(each.key)
     return outcome
+
+
+def _url_of(folder: str | Path, backend: str, n_jobs: int) -> str:
+    """The URL of a study; empty where its folder is on a disk.
+
+    Raises:
+        ConfigurationError: workers that could not see this machine's working copy of it.
+    """
+    if not is_url(folder):
+        return ""
+    if backend in WITH_ADDRESS:
+        cure = "Start the study with a share of its own on each machine: share=(i, n), or --worker i/n."
+        raise ConfigurationError(explain("backend", "one of this machine's for a study at a URL", backend, cure))
+    if str(folder).startswith("memory:") and backend in OWN_PROCESSES and n_jobs > 1:
+        cure = "Other processes do not see this one's memory."
+        raise ConfigurationError(explain("n_jobs", "1 for a study in memory://", n_jobs, cure))
+    return str(folder).rstrip("/")
 
 
 def _share(runs: Sequence[Run], share: tuple[int, int]) -> Sequence[Run]:
@@ -164,9 +187,9 @@ class _Lead:
 
 
 @contextmanager
-def _lead(study: Path, backend: str) -> Iterator[_Lead]:
+def _lead(study: Path, backend: str, url: str) -> Iterator[_Lead]:
     """Make the mark, listen to signals, and take both back."""
-    order = Order(study, f"lead-{secrets.token_hex(4)}", os.getpid(), backend in OWN_PROCESSES)
+    order = Order(study, f"lead-{secrets.token_hex(4)}", os.getpid(), backend in OWN_PROCESSES, url)
     order.work.mkdir(exist_ok=True)
     mark = order.work / order.mark
     write_text(mark, LEADS.decode())
