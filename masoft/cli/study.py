@@ -36,6 +36,7 @@ class Share(ValueType):
 @click.option("--address", default=None, help="Of dask's scheduler (tcp://host:8786) or Ray's cluster (host:6379).")
 @click.option("--retries", type=Count(), default=2, show_default=True, help="Of a run whose worker was lost.")
 @click.option("--worker", "share", type=Share(), default="1/1", help="i/n: every n-th run, from the i-th on.")
+@click.option("--leftovers", is_flag=True, help="With --worker: then do what the other shares have left, too.")
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
 @trusted_option

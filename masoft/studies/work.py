@@ -69,6 +69,10 @@ class Order:
         """Where unfinished runs lie."""
         return self.study / WORK
 
+    def lock_of(self, run: Run) -> Path:
+        """The lock of a run."""
+        return self.work / f"{run.key}.lock"
+
     def is_orphan(self) -> bool:
         """Whether this process is a child whose leader has gone."""
         return self.has_children and self.leader not in (os.getpid(), os.getppid())
@@ -107,7 +111,7 @@ def execute(run: Run, order: Order) -> Outcome:
         return Outcome("unshared", socket.gethostname())
     _watch_leader(order)
     try:
-        with FolderLock(order.work / f"{run.key}.lock", f"The run {run.key}") as lock:
+        with FolderLock(order.lock_of(run), f"The run {run.key}") as lock:
             if is_finished(order.study / run.key):
                 _send_run(run, order)
                 return Outcome("done")
