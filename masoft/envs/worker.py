@@ -39,8 +39,8 @@ class Builder(Protocol):
         ...
 
 
-Launcher: TypeAlias = Callable[[Builder], tuple[Any, Any]]
-"""Starts the process of an environment; its two answers do what a `multiprocessing` pipe and process do."""
+Launcher: TypeAlias = Callable[[int, Builder], tuple[Any, Any]]
+"""Starts the process of an environment, given its number; what it gives does what a pipe and a process do."""
 
 
 class WorkerTraceback(Exception):
@@ -166,7 +166,7 @@ class Worker:
             self._is_pending = False
 
     def _start(self) -> None:
-        self._pipe, self.process = self._launch(self._builder)
+        self._pipe, self.process = self._launch(self.rank, self._builder)
         self._is_pending = True
         self._deadline = self._from_now(BUILD_SECONDS)
 

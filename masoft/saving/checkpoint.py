@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from masoft.buffers.stretches import ReplayStretches
-from masoft.envs.snapshot import restore_vector, vector_values
+from masoft.envs.vector_snapshot import restore_vector, vector_values
 from masoft.errors import ConfigurationError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, FolderLock, Trust, read_archive
 from masoft.files.finite import check_finite

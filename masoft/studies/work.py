@@ -22,7 +22,7 @@ from typing import Any
 
 import masoft
 from masoft.callbacks import CheckpointCallback
-from masoft.envs.snapshot import restore_vector, vector_values
+from masoft.envs.vector_snapshot import restore_vector, vector_values
 from masoft.errors import FolderBusyError, ModelFileError
 from masoft.files import Decoder, Encoder, FolderLock, Trust, read_archive, write_archive
 from masoft.files.lock import NAME

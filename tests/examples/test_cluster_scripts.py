@@ -1,4 +1,4 @@
-"""The scripts for schedulers, run as these run them; Kubernetes' own schema where the package that has it is installed."""
+"""The scripts for schedulers, run as these run them; Kubernetes' schema where the package that has it is installed."""
 
 from __future__ import annotations
 

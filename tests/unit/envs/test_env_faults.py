@@ -375,3 +375,38 @@ def test_what_is_no_team_is_refused_as_it_is_here(kind: Callable[[], Any], shown
             make_vec(kind, 1, backend=backend)
         errors.append((type(caught.value).__name__, str(caught.value)))
     assert errors[0] == errors[1] and errors[0][0] == shown
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux' list of what a process has loaded")
+def test_worker_processes_do_without_torch() -> None:
+    code = """
+import masoft
+if __name__ == "__main__":
+    env = masoft.make_vec("matrix/maxent", 2, seed=0, backend="subproc")
+    env.reset()
+    assert env.env_method("get_snapshot")[0] is not None and not any(env.env_is_wrapped(str))
+    from stable_baselines3.common.monitor import Monitor
+    assert all(env.env_is_wrapped(Monitor))
+    loaded = [open(f"/proc/{worker.process.pid}/maps").read() for worker in env.remotes]
+    print(["libtorch" in each for each in loaded], "libtorch" in open("/proc/self/maps").read())
+    env.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[False, False] True\n"
+
+
+def test_the_monitor_alone_is_the_one_of_the_package() -> None:
+    code = """
+from masoft.envs.worker_process import load_monitor_alone
+import sys
+load_monitor_alone()
+assert "torch" not in sys.modules
+from masoft.envs.recent import RecentMonitor
+import stable_baselines3
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common import monitor
+assert issubclass(RecentMonitor, Monitor) and monitor.Monitor is Monitor
+from stable_baselines3.common.env_util import Monitor as same
+assert same is Monitor
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
