@@ -76,6 +76,9 @@ class TeamSubprocVecEnv(SubprocVecEnv):
                 self.remotes.append(Worker(launch, rank, builder, on_env_error, env_timeout))
             ready = [worker.await_ready() for worker in self.remotes]
             check_alike([about.team for about in ready])
+            if launch is launch_process:
+                for worker in self.remotes:
+                    worker.share()
         self.team = ready[0].team
         VecEnv.__init__(self, len(builders), ready[0].observation_space, ready[0].action_space)
 

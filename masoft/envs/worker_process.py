@@ -25,6 +25,7 @@ import gymnasium
 from gymnasium.vector.utils import CloudpickleWrapper
 
 from masoft.envs.reach import get_inside, set_inside, wraps
+from masoft.envs.shared import InSharedMemory, SharedObservation
 from masoft.envs.through import team_inside
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, SpaceError
 from masoft.spec import TeamSpec
@@ -114,6 +115,8 @@ def serve(remote: Connection, parent_remote: Connection, builder: bytes) -> None
         signal.signal(number, _ignore)
     threading.Thread(target=_end_with_learner, daemon=True).start()
     env: Any = None
+    answer: Any
+    shared: SharedObservation | None = None
     try:
         env, answer = _build(builder)
         _send(remote, answer)
@@ -121,12 +124,21 @@ def serve(remote: Connection, parent_remote: Connection, builder: bytes) -> None
             command, data = remote.recv()
             if command == "close":
                 break
-            _send(remote, _answer(env, command, data))
+            if command == "share":
+                shared = SharedObservation(env.observation_space, data)
+                _send(remote, None)
+                continue
+            answer = _answer(env, command, data)
+            if shared is not None and command in EPISODE and not isinstance(answer, Failure):
+                answer = (InSharedMemory(), *answer[1:]) if shared.write(answer[0]) else answer
+            _send(remote, answer)
     except (EOFError, OSError, _Over):
         pass  # the learner is gone, or has been told what is wrong
     finally:
         with contextlib.suppress(Exception):
             env.close()
+        if shared is not None:
+            shared.close()
         remote.close()
 
 
