@@ -42,8 +42,9 @@ slow: .venv/full.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 cluster: .venv/full.stamp
-	$(PIP) -e ".[ray]"
-	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py
+	$(PIP) -e ".[ray,s3]" "moto[server]>=5" kubernetes-validate
+	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py \
+		tests/unit/files/test_s3.py tests/examples/test_cluster_scripts.py
 
 chaos: .venv/full.stamp
 	$(BIN)/python tests/faults/chaos.py 500

@@ -1,7 +1,8 @@
 """Resident memory over a long training on the matrix game: ``python -m benchmarks.resident [STEPS] [OUT.csv]``.
 
-HASAC with a buffer that is full before the first look, so that what grows from there on is a leak. Memory is read every
-50,000 steps; the slope is that of a least-squares line through all looks but the first.
+HASAC in ten copies, with a buffer that is full before the first look. Memory is read every 50,000 steps. The Monitors'
+lists of recent episodes are full after 200,000, since an episode is one step here; what grows from there on is a leak.
+The slope is that of a least-squares line through the looks from there on.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import masoft
 from masoft.callbacks import CheckpointCallback, EvenLogging
+from masoft.envs.recent import KEPT
 
 EVERY = 50_000
+N_ENVS = 10
+SETTLED = 2 * KEPT * N_ENVS
+"""Steps after which the Monitors hold as many episodes as they ever will."""
 
 
 def resident_mib() -> float:
@@ -44,18 +49,20 @@ class Watch(BaseCallback):
         return True
 
 
-def slope(seen: list[tuple[int, float]]) -> float:
-    """MiB a million steps, by least squares over all looks but the first; NaN where fewer than two are left."""
-    if len(seen) < 3:
+def slope(seen: list[tuple[int, float]], since: int = SETTLED) -> float:
+    """MiB a million steps, by least squares over the looks from a step on; NaN where they are fewer than two."""
+    late = [look for look in seen if look[0] >= since]
+    if len(late) < 2:
         return float("nan")
-    steps, memory = np.array(seen[1:]).T
+    steps, memory = np.array(late).T
     return float(np.polyfit(steps / 1e6, memory, 1)[0])
 
 
 def measure(steps: int, every: int = EVERY) -> list[tuple[int, float]]:
     """Train with log and checkpoints; (steps, MiB) at each look."""
     settings = dict(learning_starts=1_000, train_freq=50, gradient_steps=1, batch_size=32, buffer_size=20_000)
-    model = masoft.HASAC("matrix/maxent", **settings, policy_kwargs={"net_arch": [16]}, seed=0, device="cpu")
+    env = masoft.make_vec("matrix/maxent", N_ENVS, seed=0)
+    model = masoft.HASAC(env, **settings, policy_kwargs={"net_arch": [16]}, seed=0, device="cpu")
     watch = Watch(every)
     with tempfile.TemporaryDirectory() as folder:
         # A gap that no look falls upon: a checkpoint's own memory is given back before the next step.

@@ -96,7 +96,7 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         """Write settings and everything learned to one zip of JSON and safetensors, atomically; no pickle in it.
 
         Args:
-            path: where to; ``.zip`` is appended where the name has no ending.
+            path: where to, a path or a URL (``s3://...``); ``.zip`` is appended where the name has no ending.
             exclude, include: stable-baselines3's; what is saved is a fixed list here, see `state_parts`.
         """
         save_model(self, path)
@@ -117,7 +117,7 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         """Rebuild a saved model. No code from the file is run, and classes it names must be masoft's or torch's.
 
         Args:
-            path: the file.
+            path: the file, or its URL.
             env: environment to go on learning in; None: the model can predict, and ``set_env`` can be called later.
             device: where the networks go.
             custom_objects: the same as ``changes``, for stable-baselines3's sake.
@@ -140,11 +140,11 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         While learning, use `masoft.callbacks.CheckpointCallback`, which waits for the right moment.
 
         Args:
-            folder: the run's; checkpoints lie in its subfolder ``checkpoints``.
+            folder: the run's, or its URL (``s3://...``); checkpoints lie in its subfolder ``checkpoints``.
             keep_last: how many stay.
 
         Returns:
-            the new checkpoint's path.
+            the new checkpoint's path; where a URL was given, the one in its working copy.
 
         Raises:
             ConfigurationError: the folder holds another run's checkpoints.

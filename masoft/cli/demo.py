@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import masoft
+from masoft.cli.options import LocalPath
 from masoft.cli.output import show_table
 from masoft.runs.curves import draw_curve
 from masoft.runs.settings import MODEL, RunSettings
@@ -19,7 +20,7 @@ EPISODES = 100
 
 
 @click.command(short_help="Train two small teams from start to end.")
-@click.option("--out", default="runs/demo", show_default=True, type=click.Path(path_type=Path), help="Folder to fill.")
+@click.option("--out", default="runs/demo", show_default=True, type=LocalPath(), help="Folder to fill.")
 @click.option(
     "--scale",
     default=1.0,

@@ -23,7 +23,7 @@ CORE = ("torch", "stable-baselines3", "gymnasium", "pettingzoo", "numpy", "mpe2"
 # Extras that are no simulator's, and what they are for.
 EXTRAS = {
     "deploy": "ONNX files", "studies": "comparisons, tuning, movies", "ray": "more machines",
-    "wandb": "a tracker", "mlflow": "a tracker",
+    "s3": "runs at s3://", "gcs": "runs at gs://", "wandb": "a tracker", "mlflow": "a tracker",
 }  # fmt: skip
 
 

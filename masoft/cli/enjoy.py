@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from masoft.cli.options import RunFolder, trusted_option
-from masoft.cli.output import show_json
+from masoft.cli.options import LocalPath, RunFolder, here, trusted_option
+from masoft.cli.output import say, show_json
 from masoft.cli.values import Count
 from masoft.runs.own_code import ask_trust
 from masoft.runs.settings import SETTINGS, RunSettings
@@ -19,7 +19,7 @@ from masoft.runs.zoo import writable
 
 @click.command(short_help="Watch a trained team.")
 @click.argument("folder", type=RunFolder())
-@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("--out", type=LocalPath(), default=None, metavar="FILE",
               help="Write one episode as .gif or .mp4.  [default: a window, or FOLDER/episode.gif]")  # fmt: skip
 @click.option("--episodes", type=Count(1), default=3, show_default=True, help="Played in the window.")
 @click.option("--panel", is_flag=True, help="Write each agent's action, value and temperature beside the picture.")
@@ -29,13 +29,14 @@ from masoft.runs.zoo import writable
 @click.option("--size", type=Count(64), default=480, show_default=True, help="Longest side of the picture, pixels.")
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Write a file, and print one JSON object.")
-def command(folder: Path, out: Path | None, episodes: int, trusted: bool, as_json: bool, **look: Any) -> None:
+def command(folder: str | Path, out: Path | None, episodes: int, trusted: bool, as_json: bool, **look: Any) -> None:
     """Play a run's team, or one of `masoft zoo` (zoo:NAME), where it can be seen. Esc closes the window."""
     import torch
 
     from masoft.studies import record_episode
 
     torch.set_num_threads(1)
+    folder = here(folder)
     settings = RunSettings.load(folder)
     file = model_file(folder, best=look.pop("best"))
     ask_trust(settings.env, folder / SETTINGS, trusted=trusted)
@@ -50,7 +51,7 @@ def command(folder: Path, out: Path | None, episodes: int, trusted: bool, as_jso
     if as_json:
         show_json({"file": str(path), "return": total})
         return
-    click.echo(f"Saved {path}: one episode with a return of {total:.2f}")
+    say(f"Saved {path}: one episode with a return of {total:.2f}")
 
 
 def open_window() -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import masoft
-from masoft.cli.options import RunFolder, trusted_option
+from masoft.cli.options import RunFolder, here, trusted_option
 from masoft.cli.output import show_json
 from masoft.cli.values import Count
 from masoft.runs.own_code import ask_trust
@@ -25,7 +25,14 @@ from masoft.runs.trained import model_file
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    folder: Path, episodes: int, seed: int, stochastic: bool, random: bool, best: bool, trusted: bool, as_json: bool
+    folder: str | Path,
+    episodes: int,
+    seed: int,
+    stochastic: bool,
+    random: bool,
+    best: bool,
+    trusted: bool,
+    as_json: bool,
 ) -> None:
     """Play the team of a run folder, or one of `masoft zoo` (zoo:NAME), and print its return."""
     import torch
@@ -33,6 +40,7 @@ def command(
     from masoft.runs.playing import play, play_random, summary
 
     torch.set_num_threads(1)
+    folder = here(folder)
     settings = RunSettings.load(folder)
     cls = settings.algorithm_class()
     file = model_file(folder, best=best)

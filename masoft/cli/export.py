@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from masoft.cli.options import RunFolder
-from masoft.cli.output import show_json
+from masoft.cli.options import LocalPath, RunFolder, here
+from masoft.cli.output import say, show_json
 from masoft.runs.settings import RunSettings
 from masoft.runs.trained import model_file
 from masoft.runs.zoo import writable
@@ -15,11 +15,12 @@ from masoft.runs.zoo import writable
 
 @click.command(short_help="Write a trained team's actors as ONNX files.")
 @click.argument("folder", type=RunFolder())
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Where to.  [default: FOLDER/actors]")
+@click.option("--out", type=LocalPath(), default=None, help="Where to.  [default: FOLDER/actors]")
 @click.option("--best", is_flag=True, help="Export best.zip, the best team that --eval-every met, not the last one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(folder: Path, out: Path | None, best: bool, as_json: bool) -> None:
+def command(folder: str | Path, out: Path | None, best: bool, as_json: bool) -> None:
     """Write one ONNX file an agent and team.json; masoft.deploy.load plays them without torch."""
+    folder = here(folder)
     settings = RunSettings.load(folder)
     target = out or writable(folder) / "actors"
     cls, file = settings.algorithm_class(), model_file(folder, best=best)
@@ -28,5 +29,5 @@ def command(folder: Path, out: Path | None, best: bool, as_json: bool) -> None:
     if as_json:
         show_json({"folder": str(target), "files": files})
         return
-    click.echo(f"Saved {', '.join(files)}")
-    click.echo(f'Next, where only onnxruntime is: masoft.deploy.load("{target}")')
+    say(f"Saved {', '.join(files)}")
+    say(f'Next, where only onnxruntime is: masoft.deploy.load("{target}")')

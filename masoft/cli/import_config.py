@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
+from masoft.cli.options import LocalPath
 from masoft.cli.output import show_json, show_table
 from masoft.files import write_text
 
 
 @click.command(name="import-config", short_help="Say a run of HARL, BenchMARL or EPyMARL in masoft's words.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=LocalPath())
 @click.option("--from", "origin", type=click.Choice(["harl", "benchmarl", "epymarl"]), default=None,
               help="Whose files they are.  [default: told by their settings]")  # fmt: skip
 @click.option("--algorithm", default="", help="Its name there.  [default: what the files say]")
 @click.option("--env", default="", help="masoft's environment id.  [default: what the files say]")
-@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="FILE.toml",
+@click.option("--out", type=LocalPath(), default=None, metavar="FILE.toml",
               help="Write the settings as a preset for `masoft train --preset FILE.toml`.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(

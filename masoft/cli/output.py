@@ -9,10 +9,12 @@ import click
 
 from masoft.cli.table import show_table as show_table
 from masoft.files import shown
+from masoft.files.remote import address
 
 
 def report_error(message: str, *, as_json: bool) -> None:
     """One line on standard error, or one JSON object on standard output."""
+    message = address(message)
     if as_json:
         click.echo(json.dumps({"error": message}))
     else:
@@ -21,4 +23,9 @@ def report_error(message: str, *, as_json: bool) -> None:
 
 def show_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, default=repr))
+    say(json.dumps(value, indent=2, default=repr))
+
+
+def say(text: str) -> None:
+    """Print a line, with URLs where a command has worked in their copies."""
+    click.echo(address(text))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from masoft.cli.options import trusted_option
-from masoft.cli.output import show_json
+from masoft.cli.options import Folder, here, trusted_option
+from masoft.cli.output import say, show_json
 from masoft.cli.values import Count
 from masoft.errors import ConfigurationError, MasoftError, explain
 from masoft.runs.curves import draw_curve
@@ -26,7 +26,7 @@ PLAIN = ("curves", "scores", "traces")
 
 
 @click.command(short_help="Draw learning curves, traces, policies, an episode.")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Folder())
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True,
               help="What to draw; repeat it for several.  [default: curves, and scores or traces]")  # fmt: skip
 @click.option("--format", "ending", type=click.Choice(["png", "pdf", "svg"]), default="png", show_default=True,
@@ -37,7 +37,7 @@ PLAIN = ("curves", "scores", "traces")
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    folder: Path,
+    folder: str | Path,
     kinds: tuple[str, ...],
     ending: str,
     movie: str,
@@ -52,6 +52,7 @@ def command(
     study: curves, scores, profiles, improvement, policies
     run:   curves, traces, actions, order, policies, contributions, episode
     """
+    folder = here(folder)
     is_run = (folder / SETTINGS).exists() or (folder / STUDY_RUN).exists()
     if not is_run and not (folder / INDEX).exists():
         cure = f"A run has {SETTINGS} or {STUDY_RUN} in it, a study {INDEX}."
@@ -67,7 +68,7 @@ def command(
         show_json({"pictures": [str(each) for each in pictures]})
         return
     for each in pictures:
-        click.echo(f"Saved {each}")
+        say(f"Saved {each}")
 
 
 def _chosen(kinds: Sequence[str], possible: Sequence[str], what: str) -> Sequence[str]:

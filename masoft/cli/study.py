@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from masoft.cli.options import trusted_option
-from masoft.cli.output import show_json, show_table
+from masoft.cli.options import LocalPath, trusted_option
+from masoft.cli.output import say, show_json, show_table
 from masoft.cli.values import Count, ValueType
 from masoft.files import folder_name, shown
+from masoft.files.remote import local_folder, send
 from masoft.runs.own_code import ask_trust
 from masoft.runs.stopping import STOPPED, termination_as_interrupt
 
@@ -28,20 +29,21 @@ class Share(ValueType):
 
 
 @click.command(short_help="Compare algorithms over environments and seeds.")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder.  [default: runs/NAME-OF-THE-FILE]")
+@click.argument("file", type=LocalPath())
+@click.option("--out", default=None, help="Folder, or its URL, s3://...  [default: runs/NAME-OF-THE-FILE]")
 @click.option("--jobs", type=Count(1), default=1, show_default=True, help="Runs at the same time.")
 @click.option("--backend", default="loky", show_default=True, help="loky, threading, multiprocessing, dask, ray.")
 @click.option("--address", default=None, help="Of dask's scheduler (tcp://host:8786) or Ray's cluster (host:6379).")
 @click.option("--retries", type=Count(), default=2, show_default=True, help="Of a run whose worker was lost.")
 @click.option("--worker", "share", type=Share(), default="1/1", help="i/n: every n-th run, from the i-th on.")
+@click.option("--leftovers", is_flag=True, help="With --worker: then do what the other shares have left, too.")
 @click.option("--retry-failed", is_flag=True, help="Run those again that failed before.")
 @click.option("--no-progress", is_flag=True, help="Draw no bar.")
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     file: Path,
-    out: Path | None,
+    out: str | None,
     retry_failed: bool,
     no_progress: bool,
     trusted: bool,
@@ -55,9 +57,9 @@ def command(
     """
     from masoft.studies import StudyStopped, read_results, read_study, run, write_report, write_results
     from masoft.studies.checks import check_packages
-    from masoft.studies.folder import FAILED, failure
+    from masoft.studies.folder import FAILED, failure, is_of_all, is_read
 
-    folder = out or Path("runs") / folder_name(file.stem)
+    place = out or Path("runs") / folder_name(file.stem)
     study = read_study(file)
     check_packages()
     for task in study.tasks:
@@ -66,7 +68,7 @@ def command(
         with termination_as_interrupt():
             outcome = run(
                 study,
-                folder,
+                place,
                 n_jobs=jobs,
                 retry_failed=retry_failed,
                 progress_bar=not (no_progress or as_json),
@@ -77,9 +79,11 @@ def command(
             f"Stopped by {stop.number.name}. Every run has left a checkpoint; the same command goes on.", err=True
         )
         raise click.exceptions.Exit(STOPPED) from None
+    folder = local_folder(place, is_read)
     results = read_results(folder)
     tables = write_results(results, folder)
     files = {"results": [str(path) for path in tables], "report": str(write_report(folder))}
+    send(folder, is_of_all)
     failures = [str(folder / key / FAILED) for key in outcome["failed"]]
     reasons = {key: failure(folder / key) for key in outcome["failed"]}
     show = _show_json if as_json else _show_lines
@@ -108,6 +112,6 @@ def _show_json(results: Any, found: dict[str, Any]) -> None:
 def _show_lines(results: Any, found: dict[str, Any]) -> None:
     show_table(f"Final return, {found['folder']}", ("algorithm", "environment", "seeds", "IQM [95 %]"), _final(results))
     for path in found["failures"]:
-        click.echo(shown(f"Failed: {path}: {found['reasons'][Path(path).parent.name]}"))
-    click.echo(f"Saved {', '.join([*found['results'], found['report']])}")
-    click.echo(f"Next: masoft plot {found['folder']}")
+        say(shown(f"Failed: {path}: {found['reasons'][Path(path).parent.name]}"))
+    say(f"Saved {', '.join([*found['results'], found['report']])}")
+    say(f"Next: masoft plot {found['folder']}")

@@ -10,11 +10,12 @@ import click
 
 import masoft
 from masoft.cli.flags import flags_of, given
-from masoft.cli.options import requeue_option, trusted_option
+from masoft.cli.options import Folder, here, requeue_option, trusted_option
 from masoft.cli.outcome import report, report_as_json
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.files import folder_name
+from masoft.files.remote import local_folder
 from masoft.presets import Preset, preset, read_preset
 from masoft.runs.first_look import COPIES, describe, look_of, quick_parameters
 from masoft.runs.own_code import ask_trust, find_here
@@ -69,7 +70,7 @@ class TrainGroup(click.Group):
     cls=TrainGroup, short_help="Train a team.", subcommand_metavar="ALGORITHM ENV [FLAGS]...",
     invoke_without_command=True, no_args_is_help=True,
 )  # fmt: skip
-@click.option("--resume", "folder", type=click.Path(path_type=Path), help="Continue the run in this folder.")
+@click.option("--resume", "folder", type=Folder(), help="Continue the run in this folder, or at this URL.")
 @click.option("--extend", type=Count(1), default=None, metavar="N", help="Train the run of --resume for N steps more.")
 @click.option(
     "--eval-episodes", type=Count(), default=EVAL_EPISODES, show_default=True, help="Played at the end of --resume."
@@ -78,7 +79,7 @@ class TrainGroup(click.Group):
 @trusted_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end of --resume and nothing else.")
 @click.pass_context
-def command(ctx: click.Context, /, folder: Path | None, as_json: bool, **flags: Any) -> None:
+def command(ctx: click.Context, /, folder: str | Path | None, as_json: bool, **flags: Any) -> None:
     """Train a team and leave a run folder: settings, log, checkpoints, model, learning curve.
 
     \b
@@ -94,7 +95,7 @@ def command(ctx: click.Context, /, folder: Path | None, as_json: bool, **flags: 
         return
     if folder is None:
         ctx.fail("Name an algorithm, or a run with --resume FOLDER.")
-    resume(folder, {**flags, "json": as_json, "log_table": False})
+    resume(here(folder), {**flags, "json": as_json, "log_table": False})
 
 
 def algorithm_command(name: str) -> click.Command:
@@ -109,7 +110,8 @@ def algorithm_command(name: str) -> click.Command:
         click.Option(["--total-timesteps"], type=Count(1),
                      help="Environment steps to train for.  [default: about a minute, by environment]"),
         click.Option(["--seed"], type=Count(), default=None, help="Same seed, same run.  [default: a new one]"),
-        click.Option(["--out"], default=None, help="Folder of the run.  [default: runs/ALGORITHM-ENV-sSEED]"),
+        click.Option(["--out"], default=None,
+                     help="Folder of the run, or its URL, s3://...  [default: runs/ALGORITHM-ENV-sSEED]"),
         click.Option(["--overwrite"], is_flag=True, help="Write over the run that --out holds."),
         requeue_option(),
         click.Option(
@@ -193,11 +195,12 @@ def train(name: str, cls: type, flags: dict[str, Any]) -> None:
 
     out = flags["out"] or default_folder(settings)
     if flags["resume_or_start"]:
-        with run_folder(Path(out), wait=PATIENCE):
-            if can_resume(Path(out), settings):
-                resume(Path(out), {**flags, "trusted": True, "extend": None})  # the user has typed all of it
+        folder = local_folder(out)
+        with run_folder(folder, wait=PATIENCE):
+            if can_resume(folder, settings):
+                resume(folder, {**flags, "trusted": True, "extend": None})  # the user has typed all of it
             else:
-                tell(start(settings, new_folder(out, overwrite=True), show_of(flags)), flags)
+                tell(start(settings, new_folder(folder, overwrite=True), show_of(flags)), flags)
         return
     folder = new_folder(out, overwrite=flags["overwrite"])
     with run_folder(folder):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import masoft
+from masoft.cli.options import LocalPath
 from masoft.cli.output import show_json, show_table
 from masoft.cli.values import Count, parse_pairs
 from masoft.errors import ConfigurationError, explain, nearest
@@ -27,16 +28,14 @@ SHOWN = 5
 @click.option("--n-envs", type=Count(1), default=1, show_default=True, help="Copies of the environment.")
 @click.option("--env-kwargs", "-e", multiple=True, metavar="NAME=VALUE", help="An argument of the environment.")
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="An argument that is not searched.")
-@click.option("--space", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("--space", type=LocalPath(), default=None, metavar="FILE",
               help="TOML file with the search space.  [default: the algorithm's own]")  # fmt: skip
 @click.option("--sampler", type=click.Choice(["tpe", "random", "qmc"]), default="tpe", show_default=True)
 @click.option("--pruner", type=click.Choice(["median", "halving", "none"]), default="median", show_default=True,
               help="What stops weak trials early.")  # fmt: skip
 @click.option("--reports", type=Count(1), default=5, show_default=True, help="Evaluations of a trial.")
 @click.option("--eval-episodes", type=Count(1), default=10, show_default=True, help="Of each evaluation.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=None, help="Folder.  [default: runs/tune-ALGORITHM-ENV]"
-)
+@click.option("--out", type=LocalPath(), default=None, help="Folder.  [default: runs/tune-ALGORITHM-ENV]")
 @click.option("--no-progress", is_flag=True, help="Tell nothing of single trials.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(

@@ -59,6 +59,20 @@ def owns(layer: Any, name: str) -> bool:
     return name in getattr(layer, "__dict__", {}) or hasattr(type(layer), name)
 
 
+def class_name(kind: type) -> str:
+    """A class by name, ``module:Class``, for a process that need not import it."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def wraps(env: Any, kind: str) -> bool:
+    """Whether one of the gymnasium wrappers around an environment is of a class, see `class_name`, or of a subclass."""
+    while isinstance(env, gymnasium.Wrapper):
+        if kind in map(class_name, type(env).__mro__):
+            return True
+        env = env.env
+    return False
+
+
 def get_inside(env: gymnasium.Env[Any, Any], name: str) -> Any:
     """An attribute or method of the outermost wrapper that has it, of the team, or of the environment inside.
 

@@ -7,10 +7,10 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from masoft.envs.builder import as_team
 from masoft.envs.checks import CHECKS, Remark, transitions
 from masoft.envs.registry import make
 from masoft.envs.team_env import TeamEnv
-from masoft.envs.vector import as_team
 from masoft.errors import EnvironmentFault, MasoftError
 
 PASSED, REMARKED, FAILED = "✓", "!", "✗"

@@ -9,12 +9,14 @@ from multiprocessing.context import BaseContext
 from multiprocessing.util import Finalize
 from typing import Any
 
+import gymnasium
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper, VecEnvIndices
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from masoft.envs.alike import check_alike
+from masoft.envs.reach import class_name
 from masoft.envs.worker import Builder, Launcher, Worker
-from masoft.envs.worker_process import serve
+from masoft.envs.worker_process import packed, serve
 from masoft.errors import ConfigurationError, MasoftError, explain
 
 
@@ -23,15 +25,15 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "masoft.envs.vector"])  # seconds of imports, once
+    context.set_forkserver_preload(["__main__", "masoft.envs.worker_preload"])
     return context
 
 
-def launch_process(builder: Builder) -> tuple[Any, Any]:
+def launch_process(rank: int, builder: Builder) -> tuple[Any, Any]:
     """A process of this machine that builds an environment, and the pipe to it."""
     context = _context()
     pipe, remote = context.Pipe()
-    arguments = (remote, pipe, CloudpickleWrapper(builder))
+    arguments = (remote, pipe, packed(builder))
     # A daemon ends with the learner, whatever ends that.
     process = context.Process(target=serve, args=arguments, daemon=True)  # type: ignore[attr-defined]
     process.start()
@@ -68,12 +70,15 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         self.remotes: list[Worker] = []
         # Before multiprocessing ends its daemons by a signal, which they ignore, and waits for them; also where the
         # VecEnv is forgotten without being closed.
-        self._finalizer = Finalize(self, Worker.end, (self.remotes,), exitpriority=10)
+        self._finalizer = Finalize(self, _end, (self.remotes, launch), exitpriority=10)
         with self._closed_by_faults():
             for rank, builder in enumerate(builders):
                 self.remotes.append(Worker(launch, rank, builder, on_env_error, env_timeout))
             ready = [worker.await_ready() for worker in self.remotes]
             check_alike([about.team for about in ready])
+            if launch is launch_process:
+                for worker in self.remotes:
+                    worker.share()
         self.team = ready[0].team
         VecEnv.__init__(self, len(builders), ready[0].observation_space, ready[0].action_space)
 
@@ -93,6 +98,13 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         """
         with _sendable(f"The arguments of {method_name!r}", (method_args, method_kwargs)):
             return super().env_method(method_name, *method_args, indices=indices, **method_kwargs)
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """Whether each environment is inside a wrapper of a class; the workers need not import it."""
+        name: Any = class_name(wrapper_class)
+        return super().env_is_wrapped(name, indices)
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute where it is: on a wrapper, on the team, or on the PettingZoo environment inside.
@@ -128,6 +140,13 @@ class TeamSubprocVecEnv(SubprocVecEnv):
         except MasoftError:
             self.close()
             raise
+
+
+def _end(workers: Sequence[Worker], launch: Any) -> None:
+    """End all workers, and give back what the launcher holds for them."""
+    Worker.end(workers)
+    if hasattr(launch, "release"):
+        launch.release()
 
 
 @contextmanager

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium import wrappers as passive
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import (
-    DummyVecEnv,
-    SubprocVecEnv,
-    VecCheckNan,
-    VecEnvWrapper,
-    VecMonitor,
-    VecNormalize,
-    VecVideoRecorder,
-)
 
 from masoft.envs.team_env import TeamEnv
 from masoft.errors import ConfigurationError, SpaceError, explain
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, ActionSpec, AgentSpec, StateView, TeamSpec, check_agent_spaces
 
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize
+
 KEEPS_OBSERVATIONS = (
-    Monitor,
-    VecMonitor,
-    VecCheckNan,
-    VecVideoRecorder,
-    VecNormalize,  # raw ones are stored, and each entry is normalised after it is drawn
     gymnasium.ActionWrapper,
     gymnasium.RewardWrapper,
     passive.TimeLimit,
@@ -37,8 +26,6 @@ KEEPS_OBSERVATIONS = (
     passive.PassiveEnvChecker,
     passive.RecordEpisodeStatistics,
     passive.RecordVideo,
-    DummyVecEnv,
-    SubprocVecEnv,
 )
 """Wrappers that leave observations alone; with others, what agents see need not follow from the state any more."""
 
@@ -46,6 +33,30 @@ _BEFORE = (
     "Wrap the PettingZoo environment before it becomes a team (supersuit, or a ParallelEnv wrapper of your own), or "
     "use make_vec(..., frame_stack=4, normalize=True), which leaves masks and active flags alone."
 )
+
+
+@cache
+def _keeps_in_vectors() -> tuple[type, ...]:
+    """Those around VecEnvs, which no process of one environment has: importing them imports torch."""
+    from stable_baselines3.common import vec_env
+
+    return (
+        vec_env.VecMonitor,
+        vec_env.VecCheckNan,
+        vec_env.VecVideoRecorder,
+        vec_env.VecNormalize,  # raw ones are stored, and each entry is normalised after it is drawn
+        vec_env.DummyVecEnv,
+        vec_env.SubprocVecEnv,
+    )
+
+
+def _keeps(layer: Any) -> bool:
+    """Whether a wrapper leaves observations alone."""
+    from stable_baselines3.common.monitor import Monitor
+
+    if isinstance(layer, gymnasium.Env):
+        return isinstance(layer, (Monitor, *KEEPS_OBSERVATIONS))
+    return isinstance(layer, _keeps_in_vectors())
 
 
 def team_inside(env: gymnasium.Env[Any, Any]) -> TeamSpec | None:
@@ -84,7 +95,7 @@ def seen_through(team: TeamSpec, layer: Any) -> TeamSpec:
     for entry in {ACTION_MASK, ACTIVE} & set(observations):
         if observations[entry] != team.observation_space[entry]:
             _refuse(name, f"entry {entry!r}", f"{team.observation_space[entry]!r}, as inside", observations[entry])
-    keeps = isinstance(layer, KEEPS_OBSERVATIONS)
+    keeps = _keeps(layer)
     actions = _actions(team, layer.action_space, name)
     agents = tuple(
         _agent(agent, observations[agent.name], action, name, keeps)
@@ -152,6 +163,8 @@ def team_outside(team: TeamSpec, wrappers: list[VecEnvWrapper]) -> TeamSpec:
         SpaceError: a wrapper changes what it must not.
         ConfigurationError: VecNormalize has its place outside of it, or scales what is stored as bytes.
     """
+    from stable_baselines3.common.vec_env import VecNormalize
+
     normalizer: VecNormalize | None = None
     for wrapper in reversed(wrappers):
         shown = seen_through(team, wrapper)

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import gc
-import inspect
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import gymnasium
-from gymnasium.vector import VectorEnv
-from pettingzoo import AECEnv, ParallelEnv
-from stable_baselines3.common.env_util import is_wrapped
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from masoft.envs.alike import one_object
-from masoft.envs.gymnasium_team import GymnasiumTeam, is_team
+from masoft.envs.builder import TeamBuilder, makes_environments
 from masoft.envs.local import LocalVecEnv
-from masoft.envs.recent import RecentMonitor
 from masoft.envs.registry import Registration, find
-from masoft.envs.single_agent import SingleAgentTeam
 from masoft.envs.state import State
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
-from masoft.envs.team_env import TeamEnv
-from masoft.envs.through import team_inside
-from masoft.envs.turns import from_aec
-from masoft.envs.vector_team import KINDS, PER_AGENT, team_of
+from masoft.envs.vector_team import team_of
 from masoft.envs.worker import ON_ENV_ERROR, Launcher
 from masoft.envs.wrapping import wrapped
-from masoft.errors import ConfigurationError, explain
+from masoft.errors import ConfigurationError, explain, nearest
 from masoft.validation import Real
 
 BACKENDS = ("auto", "dummy", "subproc", "ray")
@@ -75,6 +62,7 @@ def make_vec(
     wrapper_kwargs: Mapping[str, Any] | None = None,
     vec_env_cls: Callable[..., VecEnv] | None = None,
     vec_env_kwargs: Mapping[str, Any] | None = None,
+    backend_kwargs: Mapping[str, Any] | None = None,
     on_env_error: str = "raise",
     env_timeout: float | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
@@ -100,6 +88,8 @@ def make_vec(
         wrapper_kwargs: its arguments.
         vec_env_cls: a VecEnv class to use instead of a backend's; DummyVecEnv and SubprocVecEnv mean these backends.
         vec_env_kwargs: its arguments.
+        backend_kwargs: with ``backend="ray"``: fields of `masoft.envs.ray_worker.RayPlacement`, like
+            ``dict(envs_per_worker=8, placement="SPREAD")``.
         on_env_error: when an environment dies, hangs or raises: ``"raise"`` an `EnvironmentFault`, or ``"restart"``
             it in a new process; the broken episode then counts as truncated, see `TeamSubprocVecEnv`.
         env_timeout: seconds that an environment may take for a step or a reset before it counts as hanging; None: as
@@ -126,6 +116,8 @@ def make_vec(
         raise ConfigurationError(explain("env", "no VecEnv", env, "It is vectorised already: use it as it is."))
     backend, vec_env_cls = _backend_of_class(backend, vec_env_cls, vec_env_kwargs)
     backend = _backend_for_faults(backend, on_env_error, env_timeout)
+    if backend_kwargs and backend != "ray":
+        raise ConfigurationError(explain("backend_kwargs", "given with backend='ray'", dict(backend_kwargs)))
     source = find(env) if isinstance(env, str) else env
     kwargs = {**(env_kwargs or {}), **more_env_kwargs}
     is_plain = wrapper_class is None and not monitor_kwargs and vec_env_cls is None and state == "env"
@@ -146,7 +138,7 @@ def make_vec(
         vec = vec_env_cls(builders, **(vec_env_kwargs or {}))
         team_of(vec)
     elif backend in IN_PROCESSES:
-        launch = launch_process if backend == "subproc" else _ray_launcher()
+        launch = launch_process if backend == "subproc" else _ray_launcher(n_envs, backend_kwargs or {})
         vec = TeamSubprocVecEnv(builders, on_env_error=on_env_error, env_timeout=env_timeout, launch=launch)
     else:
         vec = LocalVecEnv(builders)
@@ -157,7 +149,7 @@ def make_vec(
 
 def _check_recipe(source: Any, n_envs: int, kwargs: Mapping[str, Any], *, is_elsewhere: bool) -> None:
     """Refuse a finished environment where one has to be made."""
-    is_recipe = isinstance(source, Registration) or _is_callable_source(source)
+    is_recipe = isinstance(source, Registration) or makes_environments(source)
     if not is_recipe and (n_envs > 1 or kwargs or is_elsewhere):
         raise ConfigurationError(
             explain("env", "an id or a callable where copies, arguments or processes are asked for", source,
@@ -197,135 +189,11 @@ def _backend_for_faults(backend: str, on_env_error: str, env_timeout: float | No
     return "subproc"
 
 
-def _ray_launcher() -> Launcher:
-    from masoft.envs.ray_worker import RayLauncher
+def _ray_launcher(n_envs: int, given: Mapping[str, Any]) -> Launcher:
+    from masoft.envs.ray_worker import RayLauncher, RayPlacement
 
-    return RayLauncher()
-
-
-@dataclass(frozen=True)
-class TeamBuilder:
-    """Makes one monitored TeamEnv, here or in a worker process. Called without arguments, as VecEnvs do.
-
-    Args:
-        source: a Registration, a callable, or a finished environment.
-        team_reward: see `TeamEnv`.
-        seed: of the action space's sampling.
-        rank: this copy's number.
-        monitor_dir: folder for the Monitor's file, or None.
-        env_kwargs: passed to the environment.
-        monitor_kwargs: passed to the Monitor.
-        wrapper_class: put around the Monitor, or None.
-        wrapper_kwargs: passed to it.
-        must_be_new: whether an environment that was there before this call is refused.
-        appends: whether it goes on with the Monitor's file that is there.
-        state: see `TeamEnv`.
-    """
-
-    source: Any
-    team_reward: str = "auto"
-    seed: int | None = None
-    rank: int = 0
-    monitor_dir: str | None = None
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    monitor_kwargs: dict[str, Any] = field(default_factory=dict)
-    wrapper_class: Callable[..., gymnasium.Env[Any, Any]] | None = None
-    wrapper_kwargs: dict[str, Any] = field(default_factory=dict)
-    must_be_new: bool = False
-    appends: bool = False
-    state: State = "env"
-
-    def again(self) -> TeamBuilder:
-        """What makes the copy that replaces a broken one."""
-        return replace(self, appends=True)
-
-    def __call__(self) -> gymnasium.Env[Any, Any]:
-        env = self._watched(as_team(self._make(), team_reward=self.team_reward, state=self.state))
-        if self.wrapper_class is not None:
-            env = self.wrapper_class(env, **self.wrapper_kwargs)
-        team_inside(env)
-        if self.seed is not None:
-            env.action_space.seed(self.seed)
-        return env
-
-    def _make(self) -> Any:
-        """What the source makes."""
-        made = self.source
-        if isinstance(made, Registration):
-            return made.build(**self.env_kwargs)
-        if not _is_callable_source(made):
-            return made
-        _check_call(made, self.env_kwargs)
-        there = gc.get_objects() if self.must_be_new else []
-        new = made(**self.env_kwargs)
-        if any(new is one for one in there):
-            raise one_object(new)
-        return new
-
-    def _watched(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-        """An environment inside a Monitor."""
-        if is_wrapped(env, Monitor):
-            return env
-        filename = None
-        if self.monitor_dir is not None:
-            os.makedirs(self.monitor_dir, exist_ok=True)
-            filename = os.path.join(self.monitor_dir, str(self.rank))
-        return RecentMonitor(env, filename, **{"override_existing": not self.appends, **self.monitor_kwargs})
-
-
-def _check_call(maker: Callable[..., Any], kwargs: dict[str, Any]) -> None:
-    """Refuse a callable that cannot be called so, before what it raises looks like the environment's own fault."""
-    try:
-        inspect.signature(maker).bind(**kwargs)
-    except TypeError as error:
-        must = f"callable with {sorted(kwargs)}" if kwargs else "callable without arguments"
-        raise ConfigurationError(explain("env", must, maker, f"It says: {error}.")) from error
-    except ValueError:
-        pass  # a few built-in callables do not tell their arguments
-
-
-def as_team(env: Any, *, team_reward: str = "auto", state: State = "env") -> gymnasium.Env[Any, Any]:
-    """One environment as a TeamEnv; a TeamEnv, wrapped or not, passes through.
-
-    Raises:
-        ConfigurationError, SpaceError: it cannot be a team.
-    """
-    if isinstance(env, gymnasium.Env):
-        if isinstance(env.unwrapped, TeamEnv):
-            return env
-        team = GymnasiumTeam(env) if is_team(env) else SingleAgentTeam(env)
-        return TeamEnv(team, team_reward=team_reward, state=state)
-    if isinstance(env, AECEnv) or _looks_like_aec(env):
-        env = from_aec(env)
-    if isinstance(env, ParallelEnv) or _looks_parallel(env):
-        return TeamEnv(env, team_reward=team_reward, state=state)
-    if isinstance(env, VectorEnv):
-        raise ConfigurationError(explain("env", KINDS, env, _way_of(env)))
-    raise ConfigurationError(explain("env", KINDS, env))
-
-
-def _way_of(vector: VectorEnv[Any, Any, Any]) -> str:
-    """How to train on what one of gymnasium's vectors was made of."""
-    if hasattr(vector, "par_env") or type(vector).__module__.startswith("supersuit."):
-        return PER_AGENT
-    example = repr(vector.spec.id) if vector.spec is not None else "lambda: MyEnv()"
-    return f"gymnasium's vectors start episodes in another way: masoft.make_vec({example}, n_envs={vector.num_envs})."
-
-
-def _looks_like_aec(env: Any) -> bool:
-    return hasattr(env, "agent_iter") and hasattr(env, "possible_agents")
-
-
-def _looks_parallel(env: Any) -> bool:
-    return hasattr(env, "possible_agents") and hasattr(env, "observation_space") and hasattr(env, "step")
-
-
-def _is_callable_source(source: Any) -> bool:
-    """Whether it makes environments, and is not one."""
-    if isinstance(source, type):
-        return True
-    is_env = isinstance(source, (gymnasium.Env, VecEnv, ParallelEnv, AECEnv)) or _looks_parallel(source)
-    return callable(source) and not is_env
-
-
-Maker = Callable[[], Any]
+    known = [each.name for each in fields(RayPlacement)]
+    for name in given:
+        if name not in known:
+            raise ConfigurationError(explain("backend_kwargs of 'ray'", "known", name, nearest(name, known)))
+    return RayLauncher(n_envs, RayPlacement(**given))

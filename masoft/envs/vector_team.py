@@ -7,16 +7,11 @@ from typing import Any
 from stable_baselines3.common.vec_env import VecEnv
 
 from masoft.envs.alike import check_alike, check_apart
-from masoft.envs.snapshot import layers_of_vector
+from masoft.envs.builder import KINDS, PER_AGENT
 from masoft.envs.through import seen_through, team_inside, team_outside
+from masoft.envs.vector_snapshot import layers_of_vector
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import TeamSpec
-
-PER_AGENT = (
-    "supersuit's conversion counts each agent as an environment of its own. Pass the PettingZoo environment that it "
-    "was made from, or masoft.make_vec(lambda: MyEnv(), n_envs=4)."
-)
-KINDS = "an environment id, a PettingZoo environment, a gymnasium.Env, a VecEnv of teams, or a callable that makes one"
 
 
 def team_of(vec_env: VecEnv) -> TeamSpec:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import gymnasium
 import numpy as np
 
+from masoft.envs.shared import PAYS_FROM, InSharedMemory, SharedObservation, size_of
 from masoft.envs.worker_process import EPISODE, Failure, Ready
 from masoft.errors import EnvironmentFault, explain
 
@@ -39,8 +40,8 @@ class Builder(Protocol):
         ...
 
 
-Launcher: TypeAlias = Callable[[Builder], tuple[Any, Any]]
-"""Starts the process of an environment; its two answers do what a `multiprocessing` pipe and process do."""
+Launcher: TypeAlias = Callable[[int, Builder], tuple[Any, Any]]
+"""Starts the process of an environment, given its number; what it gives does what a pipe and a process do."""
 
 
 class WorkerTraceback(Exception):
@@ -73,6 +74,7 @@ class Worker:
         self._in_a_row = self._episode = self._elapsed = 0
         self._last: Any = None
         self._unseen: tuple[Any, Any] | None = None  # a new process's first observation, not reported yet
+        self._shared: SharedObservation | None = None
         self._start()
 
     def await_ready(self) -> Ready:
@@ -84,7 +86,19 @@ class Worker:
         about = self._receive()
         assert isinstance(about, Ready)
         self._about = about
+        if self._shared is not None:
+            self._introduce(self._shared)
         return about
+
+    def share(self) -> None:
+        """Let observations come through memory that both processes see, where they are large enough for that to pay."""
+        if size_of(self._about.observation_space) >= PAYS_FROM:
+            self._shared = SharedObservation(self._about.observation_space)
+            self._introduce(self._shared)
+
+    def _introduce(self, shared: SharedObservation) -> None:
+        self._ask(("share", shared.name))
+        self._receive()
 
     def send(self, message: tuple[str, Any]) -> None:
         """Ask for something; `recv` gives the answer, or says that there is none."""
@@ -139,6 +153,12 @@ class Worker:
         with contextlib.suppress(ValueError):  # not even a kill ended it
             self.process.close()
 
+    def forget(self) -> None:
+        """Remove the memory that was shared, once the process has ended."""
+        if self._shared is not None:
+            self._shared.close(and_remove=True)
+            self._shared = None
+
     @staticmethod
     def end(workers: Sequence[Worker]) -> None:
         """Close all, and wait for all at once."""
@@ -147,6 +167,7 @@ class Worker:
         until = time.monotonic() + CLOSE_SECONDS
         for worker in workers:
             worker.join(until)
+            worker.forget()
 
     def _ask(self, message: tuple[str, Any]) -> None:
         self._deadline = self._from_now()
@@ -166,7 +187,7 @@ class Worker:
             self._is_pending = False
 
     def _start(self) -> None:
-        self._pipe, self.process = self._launch(self._builder)
+        self._pipe, self.process = self._launch(self.rank, self._builder)
         self._is_pending = True
         self._deadline = self._from_now(BUILD_SECONDS)
 
@@ -192,6 +213,8 @@ class Worker:
                 raise answer.kind(answer.error.partition(": ")[2]) from WorkerTraceback(f"\n{answer.trace}")
             cure = "The traceback above is the worker's."
             raise self._fault("free of errors", answer.error, cure) from WorkerTraceback(f"\n{answer.trace}")
+        if self._shared is not None and isinstance(answer, tuple) and answer and isinstance(answer[0], InSharedMemory):
+            return (self._shared.read(), *answer[1:])
         return answer
 
     def _fault(self, must: str, got: str, cure: str) -> EnvironmentFault:

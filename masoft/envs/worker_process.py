@@ -1,25 +1,31 @@
-"""What runs in the process of one environment: builds it, and does what the learner asks."""
+"""What runs in the process of environments: builds them, and does what the learner asks.
+
+Such a process needs neither torch nor most of stable-baselines3, which take seconds and some 170 MB; see `unpacked`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import gymnasium
-from stable_baselines3.common.env_util import is_wrapped
-from stable_baselines3.common.vec_env.base_vec_env import CloudpickleWrapper
+from gymnasium.vector.utils import CloudpickleWrapper
 
-from masoft.envs.reach import get_inside, set_inside
+from masoft.envs.reach import get_inside, set_inside, wraps
+from masoft.envs.shared import InSharedMemory, SharedObservation
 from masoft.envs.through import team_inside
 from masoft.errors import ConfigurationError, MasoftError, MissingDependencyError, SpaceError
 from masoft.spec import TeamSpec
@@ -63,7 +69,42 @@ class Failure:
     kind: type[MasoftError] | None = None
 
 
-def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWrapper) -> None:
+def packed(builder: Callable[[], Any]) -> bytes:
+    """What makes an environment, as it is sent; functions of a user's own go by value."""
+    wrapper: Any = CloudpickleWrapper(builder)
+    data: bytes = wrapper.__getstate__()
+    return data
+
+
+def unpacked(data: bytes) -> Callable[[], Any]:
+    """What makes an environment, read without importing more than it needs."""
+    load_monitor_alone()
+    wrapper: Any = CloudpickleWrapper(gymnasium.Env)
+    wrapper.__setstate__(data)
+    builder: Callable[[], Any] = wrapper.fn
+    return builder
+
+
+def load_monitor_alone() -> None:
+    """Import stable-baselines3's Monitor, a file that needs nothing of the rest, without the package, which has torch.
+
+    Whoever imports the package later finds this very module in it.
+    """
+    name = "stable_baselines3.common.monitor"
+    package = importlib.util.find_spec("stable_baselines3")
+    if "stable_baselines3" in sys.modules or name in sys.modules or package is None or package.origin is None:
+        return
+    spec = importlib.util.spec_from_file_location(name, Path(package.origin).with_name("common") / "monitor.py")
+    if spec is None or spec.loader is None:
+        return
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, OSError):  # another version, in which it needs the rest
+        del sys.modules[name]
+
+
+def serve(remote: Connection, parent_remote: Connection, builder: bytes) -> None:
     """Build an environment and do what the learner asks until it closes the pipe; runs in the worker process.
 
     Ctrl-C in a terminal and a scheduler's SIGTERM reach every process; the learner decides what they mean, so they are
@@ -74,6 +115,8 @@ def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWra
         signal.signal(number, _ignore)
     threading.Thread(target=_end_with_learner, daemon=True).start()
     env: Any = None
+    answer: Any
+    shared: SharedObservation | None = None
     try:
         env, answer = _build(builder)
         _send(remote, answer)
@@ -81,12 +124,21 @@ def serve(remote: Connection, parent_remote: Connection, builder: CloudpickleWra
             command, data = remote.recv()
             if command == "close":
                 break
-            _send(remote, _answer(env, command, data))
+            if command == "share":
+                shared = SharedObservation(env.observation_space, data)
+                _send(remote, None)
+                continue
+            answer = _answer(env, command, data)
+            if shared is not None and command in EPISODE and not isinstance(answer, Failure):
+                answer = (InSharedMemory(), *answer[1:]) if shared.write(answer[0]) else answer
+            _send(remote, answer)
     except (EOFError, OSError, _Over):
         pass  # the learner is gone, or has been told what is wrong
     finally:
         with contextlib.suppress(Exception):
             env.close()
+        if shared is not None:
+            shared.close()
         remote.close()
 
 
@@ -103,36 +155,37 @@ def _end_with_learner() -> None:
     os._exit(1)
 
 
+Question = tuple[int, str, Any]
+"""Number of the environment, command, and what belongs to it."""
+
+
 class Hosted:
-    """An environment that is called instead of asked through a pipe, with the same questions and answers.
+    """Environments that are called instead of asked through pipes, with the same questions and answers."""
 
-    Args:
-        builder: makes the environment.
-    """
+    def __init__(self) -> None:
+        self._envs: dict[int, Any] = {}
 
-    def __init__(self, builder: CloudpickleWrapper) -> None:
-        self._builder = builder
-        self._env: Any = None
+    def answer(self, questions: Sequence[Question]) -> list[Any]:
+        """Do what the learner asks, one after the other; a `Failure` where that went wrong."""
+        return [self._answer(*question) for question in questions]
 
-    def build(self) -> Ready | Failure:
-        """Build it."""
-        self._env, answer = _build(self._builder)
-        return answer
-
-    def answer(self, command: str, data: Any) -> Any:
-        """Do what the learner asks, or a `Failure`."""
-        if command == "close":
-            return self._env.close()
-        return _answer(self._env, command, data)
+    def _answer(self, which: int, command: str, data: Any) -> Any:
+        if command in ("build", "close"):
+            with contextlib.suppress(Exception):
+                self._envs.pop(which).close()
+        if command == "build":
+            self._envs[which], answer = _build(data)
+            return answer
+        return None if command == "close" else _answer(self._envs[which], command, data)
 
 
 class _Over(Exception):
     """The environment is in no state to go on."""
 
 
-def _build(builder: CloudpickleWrapper) -> tuple[Any, Ready | Failure]:
+def _build(builder: bytes) -> tuple[Any, Ready | Failure]:
     try:
-        env = builder.var()
+        env = unpacked(builder)()
         name = str((env.metadata or {}).get("name", type(env.unwrapped).__name__))
         team = team_inside(env)
         assert team is not None
@@ -197,6 +250,6 @@ _COMMANDS: dict[str, Callable[[Any, Any], Any]] = {
     "get_attr": get_inside,
     "has_attr": _has_attr,
     "set_attr": lambda env, data: set_inside(env, *data),
-    "is_wrapped": is_wrapped,
+    "is_wrapped": wraps,
 }
 """The messages of stable-baselines3's SubprocVecEnv."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from masoft.errors import ModelFileError, explain
 from masoft.files.atomic import replace_file
+from masoft.files.remote import is_url, opened, send_file
 
 MANIFEST = "manifest.json"
 TENSORS = ".safetensors"
@@ -47,14 +49,20 @@ def write_archive(target: Source, manifest: Mapping[str, Any], members: Members)
     """Write a file, atomically where the target is a path.
 
     Args:
-        target: a path, whose folder is made if need be, or an open binary file.
+        target: a path, whose folder is made if need be, a URL, or an open binary file.
         manifest: JSON values; the members' checksums are added to it under ``"sha256"``.
         members: pairs of a member's name and its contiguous tensors by name.
 
     Raises:
         OSError: the disk is full and the like; what was there before is untouched.
     """
-    if isinstance(target, str | Path):
+    if is_url(target):
+        with tempfile.TemporaryDirectory(prefix="masoft-") as folder:
+            part = Path(folder) / "archive"
+            with part.open("xb") as file:
+                _write(file, manifest, members)
+            send_file(part, str(target))
+    elif isinstance(target, str | Path):
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, lambda file: _write(file, manifest, members))
@@ -97,7 +105,10 @@ def open_archive(source: Source) -> Iterator[OpenArchive]:
         ModelFileError: it is no masoft file, or it is truncated, tampered with, or made to do harm.
         FileNotFoundError: there is none.
     """
-    if isinstance(source, str | Path):
+    if is_url(source):
+        with opened(str(source)) as file:
+            yield OpenArchive(file)
+    elif isinstance(source, str | Path):
         with Path(source).open("rb") as file:
             yield OpenArchive(file)
     else:

@@ -46,6 +46,19 @@ class Holder:
         name, _, space = self.host.partition(_MARK)
         return name == socket.gethostname() and (not space or int(space, 16) == os.stat("/proc/self/ns/pid").st_ino)
 
+    @property
+    def lives(self) -> bool:
+        """Whether the process may be there: false only where it can be seen that it is not."""
+        if not self.is_here or os.name != "posix":
+            return True
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:  # somebody else's
+            return True
+        return True
+
     def __str__(self) -> str:
         return f"process {self.process} on {self.host.partition(_MARK)[0]}"
 

@@ -11,6 +11,7 @@ from typing import Any
 import masoft
 from masoft.errors import ConfigurationError, explain
 from masoft.files import read_json
+from masoft.files.remote import address, local_folder
 from masoft.files.text import check_record, write_json
 
 SETTINGS, STUDY_RUN = "run.json", "settings.json"
@@ -116,21 +117,21 @@ class RunSettings:
         except (FileNotFoundError, NotADirectoryError):
             cure = "Give the folder that `masoft train ... --out FOLDER` wrote."
             raise ConfigurationError(
-                explain("The run folder", f"one with {SETTINGS} in it", str(folder), cure)
+                explain("The run folder", f"one with {SETTINGS} in it", address(folder), cure)
             ) from None
         check_record(cls, values, path)
         return cls(**values)
 
 
-def new_folder(out: str, *, overwrite: bool) -> Path:
+def new_folder(out: str | Path, *, overwrite: bool) -> Path:
     """Make the folder of a run.
 
     Raises:
         ConfigurationError: it holds a run already.
     """
-    folder = Path(out)
+    folder = local_folder(out)
     if (folder / SETTINGS).exists() and not overwrite:
         cure = "Choose another one, or pass --overwrite."
-        raise ConfigurationError(explain("--out", "a folder without a run in it", out, cure))
+        raise ConfigurationError(explain("--out", "a folder without a run in it", str(out), cure))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -6,14 +6,15 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from masoft.errors import ConfigurationError, explain
+from masoft.errors import ConfigurationError, MasoftError, explain
 from masoft.files import FolderLock, shown
 from masoft.files.lock import NAME
+from masoft.files.remote import address, send
 from masoft.runs.settings import SETTINGS, RunSettings
 
 STOPPED = 75
@@ -41,7 +42,7 @@ def termination_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def run_folder(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
-    """The folder of a run, made if absent, as this command's own.
+    """The folder of a run, made if absent, as this command's own; a working copy is sent to its URL at the end.
 
     Args:
         folder: of the run.
@@ -54,7 +55,13 @@ def run_folder(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
     with FolderLock(folder / NAME, f"The folder {str(folder)!r}", wait=wait, is_shared=True) as lock:
         if lock.taken_over is not None:
             print(shown(f"Took {folder} over from {lock.taken_over}, which is gone."), file=sys.stderr)
-        yield lock
+        try:
+            yield lock
+        except BaseException:
+            with suppress(OSError, MasoftError):
+                send(folder)
+            raise
+        send(folder)
 
 
 def can_resume(folder: Path, settings: RunSettings) -> bool:
@@ -75,5 +82,5 @@ def can_resume(folder: Path, settings: RunSettings) -> bool:
         if there[name] not in (asked[name], before[name]):
             cure = f"Its run has another {name}: give the same flags, or another --out."
             got = there[name]
-            raise ConfigurationError(explain(f"{name} of the run in {str(folder)!r}", repr(asked[name]), got, cure))
+            raise ConfigurationError(explain(f"{name} of the run in {address(folder)!r}", repr(asked[name]), got, cure))
     return True

@@ -11,6 +11,7 @@ from typing import Any
 
 from masoft.callbacks import CheckpointCallback
 from masoft.envs import team_of
+from masoft.files.remote import own, send
 from masoft.runs.actions import ACTIONS, ORDER, ActionTable, UpdateOrder
 from masoft.runs.curves import draw_curve, read_outcome
 from masoft.runs.driver import environments, learn, new_model
@@ -49,10 +50,12 @@ def start(settings: RunSettings, folder: Path, show: Show) -> Outcome:
     """Train from the beginning in a folder that is the caller's own; checkpoints of another run in it go."""
     with _environments(settings) as (env, arena):
         model = new_model(settings, env, verbose=0 if show.is_silent else 1)
+        own(folder)
         settings.save(folder)
         CheckpointFolder(folder).clear()
         for name in (BEST, TABLE, OUTCOME, ACTIONS, ORDER):
             (folder / name).unlink(missing_ok=True)
+        send(folder)
         return _finish(model, arena, settings, folder, show)
 
 
@@ -69,6 +72,7 @@ def resume(folder: Path, show: Show, *, extend: int = 0) -> Outcome:
     with run_folder(folder), _environments(settings) as (env, arena):
         device = settings.parameters.get("device", "auto")
         model = cls.resume(folder, env=env, device=device, verbose=0 if show.is_silent else 1)
+        own(folder)
         if extend:
             settings = replace(settings, total_timesteps=settings.total_timesteps + extend)
             settings.save(folder)

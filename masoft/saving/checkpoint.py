@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from masoft.buffers.stretches import ReplayStretches
-from masoft.envs.snapshot import restore_vector, vector_values
+from masoft.envs.vector_snapshot import restore_vector, vector_values
 from masoft.errors import ConfigurationError, ModelFileError, explain
 from masoft.files import Archive, Decoder, Encoder, FolderLock, Trust, read_archive
 from masoft.files.finite import check_finite
 from masoft.files.lock import NAME
+from masoft.files.remote import address, local_folder, own, send
 from masoft.saving.checkpoint_folder import CheckpointFolder, Stretch, listed_stretches
 from masoft.saving.files import PACKAGES, WEIGHTS, build, describe, encode_parts, load_parts
 from masoft.saving.replay_files import covering, load_head, load_rows
@@ -44,12 +45,16 @@ def save_checkpoint(model: Any, run: str | Path, keep_last: int) -> Path:
     """Write all of a model's state; of the replay buffer only what is not on the disk yet."""
     if keep_last < 1:
         raise ConfigurationError(explain("keep_last", "an integer >= 1", keep_last))
-    with locked(Path(run)) as lock:
+    folder = local_folder(run, to_write=True)
+    with locked(folder) as lock:
         lock.check()
-        check_own(model, run)
+        check_own(model, folder)
+        own(folder)
         cure = "The previous checkpoint is untouched: resume from it, with a smaller learning rate."
         check_finite(model, "a checkpoint", cure)
-        return _save(model, CheckpointFolder(run), keep_last)
+        path = _save(model, CheckpointFolder(folder), keep_last)
+        send(folder)
+        return path
 
 
 @contextmanager
@@ -84,18 +89,18 @@ def _save(model: Any, folder: CheckpointFolder, keep_last: int) -> Path:
     return path
 
 
-def check_own(model: Any, run: str | Path) -> None:
+def check_own(model: Any, run: Path) -> None:
     """Refuse to mix two runs in one folder, where one would delete the other's checkpoints.
 
     Raises:
         ConfigurationError: the folder holds another run's.
     """
-    if model._on_disk is not None and model._on_disk.folder == Path(run):
+    if model._on_disk is not None and model._on_disk.folder == run:
         return
     found = CheckpointFolder(run).newest_manifest()
     if found is not None and found.get("run") != model.run_id:
-        cure = f"Continue it with {type(model).__name__}.resume({str(run)!r}, env=env), or choose another folder."
-        raise ConfigurationError(explain("The folder for checkpoints", "empty, or this run's own", str(run), cure))
+        cure = f"Continue it with {type(model).__name__}.resume({address(run)!r}, env=env), or choose another folder."
+        raise ConfigurationError(explain("The folder for checkpoints", "empty, or this run's own", address(run), cure))
 
 
 def _encode_episodes(model: Any, encoder: Encoder) -> dict[str, Any]:
@@ -135,13 +140,13 @@ def resume(
 
     Args:
         cls: the class that the caller expects; the checkpoint's may be a subclass.
-        run: the run's folder.
+        run: the run's folder, or its URL.
         env: environment to go on in, made as it was before.
         device: where the networks go.
         trusted: the caller's own classes, functions or modules that the checkpoint may name.
         changes: constructor arguments that replace those of the checkpoint.
     """
-    folder = CheckpointFolder(run)
+    folder = CheckpointFolder(local_folder(run))
     for path in reversed(folder.checkpoints()):
         damage = folder.damage(path)
         if damage is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from masoft.files.remote import local_folder, own
 from masoft.saving.checkpoint import check_own, locked
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
@@ -32,7 +33,7 @@ class CheckpointCallback(BaseCallback):
     The folder is locked while learning goes on, see `masoft.files.lock`.
 
     Args:
-        folder: the run's folder, see `TeamAlgorithm.save_checkpoint`.
+        folder: the run's folder or its URL, see `TeamAlgorithm.save_checkpoint`.
         every: environment steps between two checkpoints, at least 1.
         keep_last: how many stay.
         stop_on_signals: whether to listen to the signals (only possible in the main thread).
@@ -60,7 +61,7 @@ class CheckpointCallback(BaseCallback):
         grace: float = 30.0,
     ) -> None:
         super().__init__()
-        self.folder = Path(folder)
+        self.folder = local_folder(folder, to_write=True)
         self.every = max(every, 1)
         self.keep_last = keep_last
         self.stop_on_signals = stop_on_signals
@@ -87,6 +88,7 @@ class CheckpointCallback(BaseCallback):
         self._locks.close()
         self._locks.enter_context(locked(self.folder))
         check_own(self.model, self.folder)
+        own(self.folder)
         self.stopped_by, self._asked_at, self._is_over = None, None, False
         has_checkpoint = getattr(self.model, "_on_disk", None) is not None  # just resumed, or saved by hand
         self._saved_at = self.model.num_timesteps if has_checkpoint else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from torch.optim import Optimizer
 
 import masoft
 from masoft.errors import MasoftError, ModelFileError, explain
-from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, write_archive
+from masoft.files import Archive, Decoder, Encoder, Trust, read_archive, remote, write_archive
 from masoft.files.archive import Source
 from masoft.files.finite import check_finite
 from masoft.files.limit import AllocationLimit, check_sizes
@@ -48,7 +48,7 @@ def load_model(
 
     Args:
         cls: the class that the caller expects; the file's may be a subclass.
-        source: path (the ending may be left out) or open binary file.
+        source: path or URL (the ending may be left out), or open binary file.
         env: environment to go on in, or None.
         device: where the networks go.
         trusted: classes, functions or modules of the caller's own that the file may name.
@@ -206,22 +206,32 @@ def load_parts(
 
 def with_suffix(target: Source) -> Source:
     """A path gets ``.zip`` where it has no ending, as in stable-baselines3."""
+    if remote.is_url(target):
+        return target if PurePosixPath(str(target)).suffix else f"{target}{SUFFIX}"
     if isinstance(target, str | Path):
         path = Path(target)
         return path if path.suffix else path.with_suffix(SUFFIX)
     return target
 
 
-def existing(source: Source) -> Source:
+def existing(source: Source, what: str = "a model") -> Source:
     """The file itself, or the one with ``.zip`` appended.
+
+    Args:
+        source: a path, a URL, or an open file, which is passed through.
+        what: it holds, for the message.
 
     Raises:
         ModelFileError: there is neither.
     """
     if not isinstance(source, str | Path):
         return source
-    path = Path(source)
-    for candidate in (path, path.with_name(path.name + SUFFIX)):
-        if candidate.is_file():
-            return candidate
-    raise ModelFileError(explain("The path of a model", "an existing file", str(source)))
+    if remote.is_url(source):
+        places: list[str | Path] = [str(source), f"{source}{SUFFIX}"]
+    else:
+        path = Path(source)
+        places = [path, path.with_name(path.name + SUFFIX)]
+    for place in places:
+        if remote.exists(place) if isinstance(place, str) else place.is_file():
+            return place
+    raise ModelFileError(explain(f"The path of {what}", "an existing file", str(source)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +14,7 @@ from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, ModelFileError, explain
 from masoft.files import Decoder, Encoder, Trust, open_archive, write_archive
 from masoft.files.archive import Source
+from masoft.saving.files import existing
 
 KIND = "replay"
 HEAD = "head"
@@ -44,9 +44,7 @@ def load_replay(buffer: TeamReplayBuffer, source: Source) -> None:
     Raises:
         ModelFileError: the file is damaged, or does not fit this buffer.
     """
-    if isinstance(source, str | Path) and not Path(source).is_file():
-        raise ModelFileError(explain("The path of a replay buffer", "an existing file", str(source)))
-    with open_archive(source) as archive:
+    with open_archive(existing(source, "a replay buffer")) as archive:
         manifest = archive.manifest
         if manifest.get("kind") != KIND or manifest.get("format") != 1:
             raise ModelFileError(explain("The file", "a replay buffer in format 1", manifest.get("kind")))

@@ -12,7 +12,7 @@ import numpy as np
 
 import masoft
 from masoft.envs import TeamEnv
-from masoft.envs.vector import as_team
+from masoft.envs.builder import as_team
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
 
 ENDINGS = (".gif", ".mp4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import masoft
@@ -15,8 +15,20 @@ from masoft.studies.study import Study
 INDEX, SETTINGS, CURVE, MODEL, DONE, FAILED = (
     "study.json", "settings.json", "evaluations.csv", "model.zip", "done.json", "failed.txt",
 )  # fmt: skip
+READ = (INDEX, SETTINGS, CURVE, DONE, FAILED)
+"""What is read of a study to tell how it came out."""
 WORK = ".work"
 """Subfolder for what is not finished: locks, runs that go on, the mark of the process that leads."""
+
+
+def is_read(name: str) -> bool:
+    """Whether a file, by its name in the study's folder, is one of those that results are read from."""
+    return PurePosixPath(name).name in READ
+
+
+def is_of_all(name: str) -> bool:
+    """Whether a file, by its name in the study's folder, belongs to the study and to none of its runs."""
+    return "/" not in name
 
 
 def write_index(study: Study, folder: Path) -> None:

@@ -14,7 +14,10 @@ from types import FrameType
 from typing import Any
 
 from masoft.errors import ConfigurationError, explain
+from masoft.files import FolderLock
+from masoft.files.lock import LEASE_SECONDS
 from masoft.files.names import shown
+from masoft.files.remote import is_url, local_folder, send
 from masoft.files.text import write_json, write_text
 from masoft.saving.checkpoint_callback import REPEAT_SECONDS, SIGNALS
 from masoft.studies.checks import check_runs
@@ -26,11 +29,13 @@ from masoft.studies.folder import (
     MODEL,
     SETTINGS,
     is_finished,
+    is_of_all,
     is_pending,
+    is_read,
     read_index,
     write_index,
 )
-from masoft.studies.pool import OWN_PROCESSES, Lost, work_through, workers_of
+from masoft.studies.pool import OWN_PROCESSES, WITH_ADDRESS, Lost, work_through, workers_of
 from masoft.studies.study import Run, Study
 from masoft.studies.work import LEADS, STOP, Order, Outcome, execute
 
@@ -61,6 +66,7 @@ def run(
     address: str | None = None,
     retries: int = 2,
     share: tuple[int, int] = (1, 1),
+    leftovers: bool = False,
     retry_failed: bool = False,
     progress_bar: bool = True,
 ) -> dict[str, list[str]]:
@@ -74,7 +80,8 @@ def run(
 
     Args:
         study: what to run.
-        folder: where to; made if absent. Every worker has to see it.
+        folder: where to; made if absent. Every worker has to see it. At a URL (``"s3://bucket/study"``) each run is
+            sent there with its checkpoints; the workers are this machine's, and further ones take a share each.
         n_jobs: runs at the same time.
         backend: ``"loky"`` (processes), ``"threading"``, ``"multiprocessing"``, ``"dask"`` or ``"ray"``. Only processes
             of their own give the same numbers whatever runs beside them.
@@ -83,11 +90,14 @@ def run(
         retries: how often a run is tried again whose worker was lost.
         share: ``(i, n)``: only every n-th run, from the i-th on, counted from 1: one worker of n that know nothing of
             each other, like the tasks of a SLURM array.
+        leftovers: when the share is done, do what nobody is at of other shares: runs that are not begun yet, or left
+            behind by a worker that is gone.
         retry_failed: run those again that failed before.
         progress_bar: over the whole study.
 
     Returns:
-        keys of the runs under ``"done"`` and ``"failed"``; a failed run's folder holds ``failed.txt``.
+        keys of the runs under ``"done"`` and ``"failed"``, those of the share and what was left over; a failed run's
+        folder holds ``failed.txt``.
 
     Raises:
         ConfigurationError: an unknown backend, no such cluster, a wrong share, workers that do not see the folder, or a
@@ -96,18 +106,52 @@ def run(
         StudyStopped: a signal.
         OSError: the folder cannot be written to.
     """
-    mine = _share(study.runs, share)
-    study_folder = Path(os.path.abspath(folder))
-    check_runs(each for each in mine if is_pending(study_folder / each.key, retry_failed))
+    mine = list(_share(study.runs, share))
+    url = _url_of(folder, backend, n_jobs)
+    study_folder = Path(os.path.abspath(local_folder(folder, is_read)))
+    if leftovers and url:
+        cure = "An object store cannot tell whether another worker lives."
+        raise ConfigurationError(explain("leftovers", "used in a folder on a disk", str(folder), cure))
+    perhaps = study.runs if leftovers else mine
+    check_runs(each for each in perhaps if is_pending(study_folder / each.key, retry_failed))
     study_folder.mkdir(parents=True, exist_ok=True)
-    with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend) as lead:
+    with closing(_Pool(backend, n_jobs, address)) as pool, _lead(study_folder, backend, url) as lead:
         write_index(study, study_folder)
+        send(study_folder, is_of_all)
         pending = [each for each in mine if is_pending(study_folder / each.key, retry_failed)]
         _do(pending, pool, lead, retries, progress_bar)
+        if leftovers:
+            others = [each for each in study.runs if each not in mine]
+            left = [each for each in others if is_pending(study_folder / each.key) and _is_left(each, lead.order)]
+            _do(left, pool, lead, retries, progress_bar, waits=False)
+            mine += [each for each in left if not is_pending(study_folder / each.key)]
     outcome: dict[str, list[str]] = {"done": [], "failed": []}
     for each in mine:
         outcome["done" if is_finished(study_folder / each.key) else "failed"].append(each.key)
     return outcome
+
+
+def _is_left(each: Run, order: Order) -> bool:
+    """Whether no worker has given a sign of being at a run lately."""
+    holder = FolderLock(order.lock_of(each), each.key).holder()
+    return holder is None or holder.silent > LEASE_SECONDS or not holder.lives
+
+
+def _url_of(folder: str | Path, backend: str, n_jobs: int) -> str:
+    """The URL of a study; empty where its folder is on a disk.
+
+    Raises:
+        ConfigurationError: workers that could not see this machine's working copy of it.
+    """
+    if not is_url(folder):
+        return ""
+    if backend in WITH_ADDRESS:
+        cure = "Start the study with a share of its own on each machine: share=(i, n), or --worker i/n."
+        raise ConfigurationError(explain("backend", "one of this machine's for a study at a URL", backend, cure))
+    if str(folder).startswith("memory:") and backend in OWN_PROCESSES and n_jobs > 1:
+        cure = "Other processes do not see this one's memory."
+        raise ConfigurationError(explain("n_jobs", "1 for a study in memory://", n_jobs, cure))
+    return str(folder).rstrip("/")
 
 
 def _share(runs: Sequence[Run], share: tuple[int, int]) -> Sequence[Run]:
@@ -164,9 +208,9 @@ class _Lead:
 
 
 @contextmanager
-def _lead(study: Path, backend: str) -> Iterator[_Lead]:
+def _lead(study: Path, backend: str, url: str) -> Iterator[_Lead]:
     """Make the mark, listen to signals, and take both back."""
-    order = Order(study, f"lead-{secrets.token_hex(4)}", os.getpid(), backend in OWN_PROCESSES)
+    order = Order(study, f"lead-{secrets.token_hex(4)}", os.getpid(), backend in OWN_PROCESSES, url)
     order.work.mkdir(exist_ok=True)
     mark = order.work / order.mark
     write_text(mark, LEADS.decode())
@@ -184,8 +228,10 @@ def _lead(study: Path, backend: str) -> Iterator[_Lead]:
             order.work.rmdir()  # only where nothing is left to go on with
 
 
-def _do(pending: Sequence[Run], pool: _Pool, lead: _Lead, retries: int, progress_bar: bool) -> None:
-    """Work through the runs.
+def _do(
+    pending: Sequence[Run], pool: _Pool, lead: _Lead, retries: int, progress_bar: bool, *, waits: bool = True
+) -> None:
+    """Work through the runs; those that another process is at are waited for, or left to it.
 
     Raises:
         StudyStopped: a signal has asked for the end.
@@ -194,14 +240,15 @@ def _do(pending: Sequence[Run], pool: _Pool, lead: _Lead, retries: int, progress
     from tqdm import tqdm
 
     waited: set[str] = set()
+    pool.is_over = False
     with tqdm(total=len(pending), unit="run", disable=not progress_bar) as bar:
 
         def is_again(each: Run, answer: Outcome) -> bool:
-            if answer.status == "busy" and each.key not in waited:
+            if answer.status == "busy" and waits and each.key not in waited:
                 waited.add(each.key)
                 tqdm.write(shown(f"Waiting: {answer.reason}"))
             is_left = answer.status == "stopped" and not lead.is_stopped()  # somebody stopped the worker alone
-            return answer.status == "busy" or is_left
+            return (answer.status == "busy" and waits) or is_left
 
         answers = work_through(
             pending,

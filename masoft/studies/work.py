@@ -22,10 +22,11 @@ from typing import Any
 
 import masoft
 from masoft.callbacks import CheckpointCallback
-from masoft.envs.snapshot import restore_vector, vector_values
+from masoft.envs.vector_snapshot import restore_vector, vector_values
 from masoft.errors import FolderBusyError, ModelFileError
 from masoft.files import Decoder, Encoder, FolderLock, Trust, read_archive, write_archive
 from masoft.files.lock import NAME
+from masoft.files.remote import attached
 from masoft.files.text import write_json, write_text
 from masoft.runs.driver import environments, learn, new_model, parameters_of
 from masoft.runs.evaluations import Evaluations
@@ -54,17 +55,23 @@ class Order:
         mark: file in it that the leading process has made; its content says whether work goes on.
         leader: number of the leading process.
         has_children: whether workers are its children.
+        url: what the study's folder is a working copy of; empty: nothing.
     """
 
     study: Path
     mark: str
     leader: int
     has_children: bool = False
+    url: str = ""
 
     @property
     def work(self) -> Path:
         """Where unfinished runs lie."""
         return self.study / WORK
+
+    def lock_of(self, run: Run) -> Path:
+        """The lock of a run."""
+        return self.work / f"{run.key}.lock"
 
     def is_orphan(self) -> bool:
         """Whether this process is a child whose leader has gone."""
@@ -104,13 +111,14 @@ def execute(run: Run, order: Order) -> Outcome:
         return Outcome("unshared", socket.gethostname())
     _watch_leader(order)
     try:
-        with FolderLock(order.work / f"{run.key}.lock", f"The run {run.key}") as lock:
+        with FolderLock(order.lock_of(run), f"The run {run.key}") as lock:
             if is_finished(order.study / run.key):
+                _send_run(run, order)
                 return Outcome("done")
             if order.is_over():
                 return Outcome("stopped")
             note = "" if lock.taken_over is None else f"Took {run.key} over from {lock.taken_over}, which is gone."
-            outcome = _attempt(run, order, lock)
+            outcome = (_attempt_at_url if order.url else _attempt)(run, order, lock)
             return Outcome(outcome.status, outcome.reason, note)
     except FolderBusyError as error:
         return Outcome("busy", str(error))
@@ -118,11 +126,45 @@ def execute(run: Run, order: Order) -> Outcome:
         return Outcome("stopped", "interrupted")
 
 
-def _attempt(run: Run, order: Order, lock: FolderLock) -> Outcome:
-    """Train in a private folder, and give it its name if that came to an end."""
-    with suppress(OSError):
-        _sweep(run, order)
+def _attempt_at_url(run: Run, order: Order, lock: FolderLock) -> Outcome:
+    """The same where the study is at a URL: go on with what is there, and send each checkpoint and the end."""
     part = order.work / f"{run.key}.part-{secrets.token_hex(4)}"
+    with attached(f"{order.url}/{WORK}/{run.key}.part", part) as there:
+        part.mkdir()
+        there.fetch()
+        there.own()
+        try:
+            outcome = _attempt(run, order, lock, part)
+        except FolderBusyError as error:  # not to be taken back: two workers would do that in turn
+            return Outcome("failed", str(error))
+        if outcome.status == "stopped":
+            there.send()
+        else:
+            _send_run(run, order)
+            there.delete()
+    return outcome
+
+
+def _send_run(run: Run, order: Order) -> None:
+    """Send a run that has come to its end, where the study is at a URL."""
+    if order.url and (order.study / run.key).is_dir():
+        with attached(f"{order.url}/{run.key}", order.study / run.key) as place:
+            place.send(replaces=True)
+
+
+def _attempt(run: Run, order: Order, lock: FolderLock, part: Path | None = None) -> Outcome:
+    """Train in a private folder, and give it its name if that came to an end.
+
+    Args:
+        run: of the study.
+        order: says where.
+        lock: on the run.
+        part: the private folder, made; None: one that goes on with what an earlier attempt has left.
+    """
+    if part is None:
+        with suppress(OSError):
+            _sweep(run, order)
+        part = order.work / f"{run.key}.part-{secrets.token_hex(4)}"
     reason = ""
     began = time.monotonic()
     try:
@@ -149,13 +191,14 @@ def _attempt(run: Run, order: Order, lock: FolderLock) -> Outcome:
 
 def _adopt(run: Run, order: Order, part: Path) -> float:
     """Make the private folder, of what an earlier attempt left where that has checkpoints; seconds spent there."""
-    left = [each for each in order.work.glob(f"{run.key}.part-*") if CheckpointFolder(each).checkpoints()]
-    if not left:
-        part.mkdir()
-        return 0.0
-    newest = max(left, key=lambda each: CheckpointFolder(each).checkpoints()[-1].stat().st_mtime_ns)
-    newest.rename(part)
-    (part / NAME).unlink(missing_ok=True)  # of the one whose lock on the run is this one's now
+    if not part.is_dir():
+        left = [each for each in order.work.glob(f"{run.key}.part-*") if CheckpointFolder(each).checkpoints()]
+        if not left:
+            part.mkdir()
+            return 0.0
+        newest = max(left, key=lambda each: CheckpointFolder(each).checkpoints()[-1].stat().st_mtime_ns)
+        newest.rename(part)
+        (part / NAME).unlink(missing_ok=True)  # of the one whose lock on the run is this one's now
     try:
         return float((part / "seconds").read_text())
     except (OSError, ValueError):

@@ -15,9 +15,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LIGHT = ["masoft", "masoft.errors", "masoft.validation", "masoft.spec", "masoft.presets", "masoft.cli", "masoft.envs"]
 # Optional, or slow to import: only inside the function that needs them.
 HEAVY = {
-    "gfootball", "gymnasium_robotics", "jax", "jaxmarl", "joblib", "jsbsim", "matplotlib", "mpe2", "mujoco", "onnx",
-    "onnxruntime", "optuna", "pandas", "pyarrow", "pygame", "ray", "rliable", "scipy", "smac", "smacv2", "supersuit",
-    "tensorboard", "vmas",
+    "fsspec", "gfootball", "gymnasium_robotics", "jax", "jaxmarl", "joblib", "jsbsim", "matplotlib", "mpe2", "mujoco",
+    "onnx", "onnxruntime", "optuna", "pandas", "pyarrow", "pygame", "ray", "rliable", "scipy", "smac", "smacv2",
+    "supersuit", "tensorboard", "vmas",
 }  # fmt: skip
 RUNS_CODE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 

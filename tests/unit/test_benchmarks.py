@@ -76,6 +76,8 @@ def test_a_row_of_large_teams(algorithm: str) -> None:
 
 
 def test_the_slope_of_memory_is_that_of_the_later_looks() -> None:
-    assert resident.slope([(0, 90.0), (50_000, 100.0), (100_000, 101.0), (150_000, 102.0)]) == pytest.approx(20.0)
+    assert resident.slope([(0, 90.0), (50_000, 100.0), (100_000, 101.0), (150_000, 102.0)], 50_000) == pytest.approx(
+        20.0
+    )
     seen = resident.measure(1_200, every=600)
     assert [steps for steps, _ in seen] == [600, 1_200] and all(memory > 50 for _, memory in seen)

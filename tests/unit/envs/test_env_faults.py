@@ -375,3 +375,106 @@ def test_what_is_no_team_is_refused_as_it_is_here(kind: Callable[[], Any], shown
             make_vec(kind, 1, backend=backend)
         errors.append((type(caught.value).__name__, str(caught.value)))
     assert errors[0] == errors[1] and errors[0][0] == shown
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux' list of what a process has loaded")
+def test_worker_processes_do_without_torch() -> None:
+    code = """
+import masoft
+if __name__ == "__main__":
+    env = masoft.make_vec("matrix/maxent", 2, seed=0, backend="subproc")
+    env.reset()
+    assert env.env_method("get_snapshot")[0] is not None and not any(env.env_is_wrapped(str))
+    from stable_baselines3.common.monitor import Monitor
+    assert all(env.env_is_wrapped(Monitor))
+    loaded = [open(f"/proc/{worker.process.pid}/maps").read() for worker in env.remotes]
+    print(["libtorch" in each for each in loaded], "libtorch" in open("/proc/self/maps").read())
+    env.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[False, False] True\n"
+
+
+def test_the_monitor_alone_is_the_one_of_the_package() -> None:
+    code = """
+from masoft.envs.worker_process import load_monitor_alone
+import sys
+load_monitor_alone()
+assert "torch" not in sys.modules
+from masoft.envs.recent import RecentMonitor
+import stable_baselines3
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common import monitor
+assert issubclass(RecentMonitor, Monitor) and monitor.Monitor is Monitor
+from stable_baselines3.common.env_util import Monitor as same
+assert same is Monitor
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def pictures() -> Any:
+    """Makes a team that sees large pictures, and numbers in double precision beside them."""
+    from gymnasium import spaces
+    from pettingzoo import ParallelEnv
+
+    class Pictures(ParallelEnv):  # type: ignore[misc]
+        metadata = {"name": "pictures", "has_deaths": False}
+        possible_agents = ["eye", "hand"]
+        trouble = False
+
+        def observation_space(self, agent: str) -> Any:
+            return spaces.Box(0, 255, (3, 128, 128), np.uint8) if agent == "eye" else spaces.Box(-1, 1, (3,))
+
+        def action_space(self, agent: str) -> Any:
+            return spaces.Discrete(3)
+
+        def reset(self, seed: int | None = None, options: Any = None) -> Any:
+            self.rng = (
+                np.random.default_rng(seed) if seed is not None else getattr(self, "rng", np.random.default_rng())
+            )
+            self.agents, self.time = [*self.possible_agents], 0
+            return self.seen(), {agent: {} for agent in self.agents}
+
+        def step(self, actions: Any) -> Any:
+            if self.trouble:
+                os._exit(3)
+            self.time += 1
+            everyone = self.agents
+            self.agents = [] if self.time == 4 else everyone
+            ended = dict.fromkeys(everyone, self.time == 4)
+            return self.seen(), dict.fromkeys(everyone, 1.0), ended, dict(ended), {agent: {} for agent in everyone}
+
+        def seen(self) -> Any:
+            picture = self.rng.integers(0, 256, (3, 128, 128), dtype=np.uint8)
+            return {"eye": picture, "hand": np.full(3, self.time / 4, np.float32)}
+
+        def set_trouble(self) -> None:
+            self.trouble = True
+
+    return Pictures()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs Linux' list of shared memory")
+def test_large_observations_come_through_shared_memory() -> None:
+    before = set(os.listdir("/dev/shm"))
+    there = make_vec(pictures, 2, seed=3, backend="subproc", on_env_error="restart")
+    assert len(set(os.listdir("/dev/shm")) - before) >= 2
+    here = make_vec(pictures, 2, seed=3, backend="dummy")
+    np.testing.assert_equal(there.reset(), here.reset())
+    actions = np.stack([here.action_space.sample() for _ in range(2)])
+    kept = []
+    for _ in range(6):
+        (seen, _, dones, infos), (expected, _, ends, others) = there.step(actions), here.step(actions)
+        np.testing.assert_equal((seen, dones), (expected, ends))
+        kept.append((seen, expected))
+        for info, other in zip(infos, others, strict=True):
+            np.testing.assert_equal(info.get("terminal_observation"), other.get("terminal_observation"))
+    np.testing.assert_equal(*zip(*kept, strict=True))  # no view that changes later
+    there.env_method("set_trouble", indices=0)
+    with pytest.warns(UserWarning, match="It is started again"):
+        _, _, dones, infos = there.step(actions)
+    assert dones.tolist() == [True, False]
+    np.testing.assert_equal(infos[0]["terminal_observation"]["eye"], kept[-1][0]["eye"][0])
+    assert not there.step(actions)[2][0] and there.n_restarts == [1, 0]
+    there.close()
+    assert not {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("psm_")}

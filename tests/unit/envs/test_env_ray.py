@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,22 @@ def recipe(folder: Path) -> Callable[[], Any]:
     return make
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"env_per_worker": 2}, "backend_kwargs of 'ray' must be known.*envs_per_worker"),
+        ({"envs_per_worker": 0}, "envs_per_worker must be an integer >= 1"),
+        ({"cpus_per_worker": 0}, "cpus_per_worker must be a number > 0"),
+        ({"placement": "spread"}, "placement must be None or one of .*SPREAD"),
+    ],
+)
+def test_a_wrong_layout_is_refused_by_name(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        masoft.make_vec("matrix/maxent", 2, backend="ray", backend_kwargs=given)
+    with pytest.raises(ConfigurationError, match="backend_kwargs must be given with backend='ray'"):
+        masoft.make_vec("matrix/maxent", 2, backend_kwargs=given)
+
+
 def test_without_ray_the_message_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "masoft\[ray\]"'):
@@ -65,12 +82,14 @@ def workers(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_actors_give_the_numbers_that_local_environments_give(ray: Any, tmp_path: Path) -> None:
-    there = masoft.make_vec(recipe(tmp_path), 2, seed=3, backend="ray")
-    here = masoft.make_vec(recipe(tmp_path), 2, seed=3, backend="dummy")
+@pytest.mark.parametrize("layout", [{}, {"envs_per_worker": 2, "placement": "PACK"}])
+def test_actors_give_the_numbers_that_local_environments_give(ray: Any, tmp_path: Path, layout: Any) -> None:
+    there = masoft.make_vec(recipe(tmp_path), 3, seed=3, backend="ray", backend_kwargs=layout)
+    here = masoft.make_vec(recipe(tmp_path), 3, seed=3, backend="dummy")
+    assert len(set(workers(tmp_path))) == (3 if not layout else 2) + 1
     np.testing.assert_equal(there.reset(), here.reset())
     rng = np.random.default_rng(0)
-    actions = np.stack([here.action_space.sample() for _ in range(2)])
+    actions = np.stack([here.action_space.sample() for _ in range(3)])
     for _ in range(12):
         actions = np.where(rng.random() < 0.5, actions, actions[::-1])
         (seen, rewards, dones, _), (expected, others, ends, _) = there.step(actions), here.step(actions)
@@ -103,6 +122,66 @@ def test_a_lost_worker_is_replaced_and_the_run_goes_on(ray: Any, tmp_path: Path)
         model = masoft.HASAC(env, **SMALL).learn(60, callback=Kill(tmp_path, 24))
     assert model.num_timesteps == 60
     assert env.n_restarts in ([1, 0], [0, 1]) and len(workers(tmp_path)) == 3
+    env.close()
+
+
+@pytest.mark.slow
+def test_a_lost_actor_is_replaced_with_all_its_environments(ray: Any, tmp_path: Path) -> None:
+    layout = {"envs_per_worker": 2, "placement": "SPREAD"}
+    env = masoft.make_vec(recipe(tmp_path), 3, seed=0, backend="ray", on_env_error="restart", backend_kwargs=layout)
+    with pytest.warns(UserWarning, match="It is started again"):
+        model = masoft.HASAC(env, **SMALL).learn(60, callback=Kill(tmp_path, 24))
+    assert model.num_timesteps == 60 and sorted(env.n_restarts) in ([0, 1, 1], [0, 0, 1])
+    env.close()
+    for _ in range(50):  # the places are given back
+        if ray.available_resources().get("CPU") == 4:
+            break
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] == 4
+
+
+def troubled() -> Callable[[], Any]:
+    """Makes a team that raises, or sleeps, when it is told to; sent to the actor by value."""
+
+    def make() -> Any:
+        import time
+
+        from masoft.testing.games import IdentityTeam
+
+        class Troubled(IdentityTeam):
+            trouble = ""
+
+            def set_trouble(self, trouble: str) -> None:
+                self.trouble = trouble
+
+            def step(self, actions: Any) -> Any:
+                if self.trouble == "raises":
+                    raise RuntimeError("broken")
+                if self.trouble == "hangs":
+                    time.sleep(1_000)
+                return super().step(actions)
+
+        return Troubled(("box", "box"), episode_length=5)
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("trouble", "restarts"), [("raises", [0, 1, 0]), ("hangs", [1, 1, 0])])
+def test_the_neighbours_of_a_broken_environment(ray: Any, trouble: str, restarts: list[int]) -> None:
+    layout = {"envs_per_worker": 2}
+    env = masoft.make_vec(
+        troubled(), 3, seed=0, backend="ray", on_env_error="restart", env_timeout=3.0, backend_kwargs=layout
+    )
+    env.reset()
+    actions = np.stack([env.action_space.sample() for _ in range(3)])
+    env.env_method("set_trouble", trouble, indices=1)
+    with pytest.warns(UserWarning, match="It is started again"):
+        _, _, dones, infos = env.step(actions)
+    assert env.n_restarts == restarts and dones.tolist() == [n > 0 for n in restarts]
+    assert "env_restart" in infos[1]
+    for _ in range(3):
+        assert not env.step(actions)[2].any()
     env.close()
 
 

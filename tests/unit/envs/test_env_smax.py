@@ -132,7 +132,7 @@ def test_conformance_snapshots_and_training():
         warnings.simplefilter("ignore")
         from pettingzoo.test import parallel_api_test, parallel_seed_test
     from masoft import HASAC
-    from masoft.envs.snapshot import restore_vector, vector_values
+    from masoft.envs.vector_snapshot import restore_vector, vector_values
     from masoft.testing import check_env
 
     check_env("smax/3m", n_steps=60)

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMoni
 from toy_teams import MaskedInInfo, Toy, ToyWithState, TurnByTurn
 
 from masoft.envs import TeamEnv, as_vec_env, find, make, make_vec, register, team_of
-from masoft.envs.vector import TeamBuilder, as_team
+from masoft.envs.builder import TeamBuilder, as_team
 from masoft.errors import ConfigurationError, EnvironmentFault
 
 

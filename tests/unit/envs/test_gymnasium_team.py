@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 
 from masoft import HASAC, make_vec
-from masoft.envs.vector import as_team
+from masoft.envs.builder import as_team
 from masoft.errors import EnvironmentFault, SpaceError
 
 

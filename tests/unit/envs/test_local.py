@@ -8,8 +8,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from masoft.envs import make_vec
+from masoft.envs.builder import TeamBuilder
 from masoft.envs.local import LocalVecEnv
-from masoft.envs.vector import TeamBuilder
 from masoft.testing.games import IdentityTeam
 
 KINDS = ("box", "box")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from masoft import HAPPO, HASAC
 from masoft.envs import TeamEnv
-from masoft.envs.vector import as_team
+from masoft.envs.builder import as_team
 from masoft.errors import ConfigurationError, EnvironmentFault, MasoftError
 
 NAMES = ["a", "b"]

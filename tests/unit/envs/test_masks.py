@@ -10,7 +10,7 @@ from toy_teams import Toy
 
 from masoft import HASAC
 from masoft.envs import TeamEnv
-from masoft.envs.vector import as_team
+from masoft.envs.builder import as_team
 from masoft.errors import EnvironmentFault
 
 ACTIONS = {"a": spaces.Discrete(3), "b": spaces.Discrete(2)}

@@ -10,7 +10,7 @@ from toy_teams import TurnByTurn
 
 from masoft import HASAC
 from masoft.envs import TeamEnv, as_vec_env
-from masoft.envs.vector import as_team
+from masoft.envs.builder import as_team
 from masoft.errors import ConfigurationError
 
 

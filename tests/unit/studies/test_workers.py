@@ -177,6 +177,47 @@ def test_a_share_of_the_runs(tmp_path: Path) -> None:
         run(study, tmp_path, share=(3, 2))
 
 
+def held_lock(path: Path) -> subprocess.Popen[str]:
+    """A process of its own that has a lock."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code = "import sys, time; from pathlib import Path; from masoft.files import FolderLock\n"
+    code += "with FolderLock(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(100)"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
+
+
+def test_leftovers_are_done_by_whoever_is_free_but_not_what_somebody_is_at(tmp_path: Path) -> None:
+    study = small(seeds=[0, 1, 2, 3])
+    keys = [each.key for each in study.runs]
+    alive, killed = (held_lock(tmp_path / WORK / f"{keys[k]}.lock") for k in (1, 3))
+    killed.kill()
+    killed.communicate()
+    try:
+        found = run(study, tmp_path, share=(1, 4), leftovers=True, progress_bar=False)
+    finally:
+        alive.kill()
+        alive.communicate()
+    assert found == {"done": [keys[0], keys[2], keys[3]], "failed": []}
+    assert run(study, tmp_path, share=(1, 4), leftovers=True, progress_bar=False)["done"] == [keys[0], keys[1]]
+    assert len(read_results(tmp_path)) == 8
+    with pytest.raises(ConfigurationError, match="leftovers must be used in a folder on a disk"):
+        run(study, "memory://bucket/study", leftovers=True, progress_bar=False)
+
+
+@pytest.mark.slow
+def test_two_workers_without_a_server_do_each_run_once(tmp_path: Path) -> None:
+    file, out = tmp_path / "s.toml", tmp_path / "out"
+    file.write_text(TOML.format(steps=400, every=100).replace("[0, 1, 2]", "[0, 1, 2, 3, 4]"))
+    both = [start(command(file, out, "--worker", f"{i}/2", "--leftovers")) for i in (1, 2)]
+    for process in both:
+        said = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+    serial = tmp_path / "serial"
+    subprocess.run(command(file, serial), capture_output=True, check=True, timeout=240)
+    assert read_results(out).equals(read_results(serial)) and len(read_results(out)) == 20
+
+
 def test_a_stopped_run_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
     study = small(seeds=[0], total_timesteps=400, eval_every=50)
     run(study, tmp_path / "whole", progress_bar=False)

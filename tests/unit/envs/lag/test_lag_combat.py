@@ -13,7 +13,7 @@ pytest.importorskip("jsbsim", reason='needs the extra: pip install "masoft[lag]"
 from masoft.envs import TeamEnv, make
 from masoft.envs.lag.combat import AirCombat
 from masoft.envs.lag.geometry import relate_states
-from masoft.envs.snapshot import same_values
+from masoft.envs.vector_snapshot import same_values
 from masoft.errors import ConfigurationError, EnvironmentFault
 
 FIRST = [1.2192, 0, 1, 0, 1, 0.7172, 0, 0, 0.5432]

@@ -12,7 +12,7 @@ pytest.importorskip("jsbsim", reason='needs the extra: pip install "masoft[lag]"
 from masoft.envs import TeamEnv
 from masoft.envs.lag.autopilot import Autopilot, Command
 from masoft.envs.lag.heading import GOAL_STEPS, TOLERANCES, HeadingTask, tracking_reward
-from masoft.envs.snapshot import same_values
+from masoft.envs.vector_snapshot import same_values
 from masoft.errors import ConfigurationError, EnvironmentFault
 
 

@@ -1,0 +1,8 @@
+"""What a server that forks worker processes imports once for all of them."""
+
+from masoft.envs.worker_process import load_monitor_alone
+
+load_monitor_alone()
+
+import masoft.envs.builder  # noqa: E402
+import masoft.envs.recent  # noqa: E402, F401
