@@ -45,6 +45,9 @@ class HASAC(SoftActorCritic):
             entropies of the steps between, ``"peng"`` mixes all lengths, ``"retrace"`` corrects for who acted, with
             log-probabilities stored beside actions; or a `ReturnRule`, such as ``RetraceReturn(trace=0.9)``. All but
             the first look at every state between and need policies without memory.
+        soft_critic: entropy is part of the objective (Eq. 2), and the critic's target counts it. False: only the
+            actors' loss does. That is no maximum entropy method any more; some report it as better in battles with
+            categorical actions, and it was not measured here.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious; or a `QTarget`, such as ``Subset(2)``.
         replay_rule: which stored transitions are drawn: `UniformReplay`, `RecentReplay`, or a `ReplayRule` of your own.

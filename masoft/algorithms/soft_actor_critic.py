@@ -8,7 +8,7 @@ from dataclasses import InitVar
 from functools import partial
 from typing import Annotated, ClassVar
 
-from masoft.algorithms.common_settings import ORDER, RATE, LearningRate, Schedule, TemperatureSettings
+from masoft.algorithms.common_settings import BOOL, ORDER, RATE, LearningRate, Schedule, TemperatureSettings
 from masoft.algorithms.off_policy import N_RANGE, OffPolicySettings, OffPolicyTeamAlgorithm
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import ConfigurationError, explain
@@ -40,6 +40,7 @@ class SoftSettings(TemperatureSettings, OffPolicySettings):
     order: Annotated[Order, ORDER] = RandomPermutation()
     discrete_gradient: Annotated[DiscreteGradient | str, DISCRETE_GRADIENTS, Felt("_build_parts")] = "auto"
     mini_epochs: Annotated[int, Integer(1), Felt("_build_parts")] = 1
+    soft_critic: Annotated[bool, BOOL] = True
     q_target: Annotated[QTarget | str, Q_TARGETS, Felt("_build_parts")] = "min"
     reference: Annotated[Pace | str, PACES, Felt("_follow_reference")] = "every_10"
     learning_rate: InitVar[Annotated[LearningRate, RATE]] = 1e-3
@@ -105,7 +106,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
         self._prepare_training()
         for _ in range(gradient_steps):
             update = self._begin_update()
-            numbers = update.backup, update.drift, update.neighborhood, self.tau, self.learners
+            numbers = update.backup, update.soft_critic, update.drift, update.neighborhood, self.tau, self.learners
             batch = self.runner.begin(self.sample_batch(batch_size), numbers)
             opened = self.runner.run("critics", partial(update.fit_and_open, batch))
             updated: tuple[int, ...] = ()
@@ -134,6 +135,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             discrete_gradient=self._gradient,
             q_target=self._one_q,
             backup=self._backup(),
+            soft_critic=self.soft_critic,
             targets=self._targets,
             reference=self._reference,
             drift=self.drift.at(self.progress_remaining),

@@ -71,6 +71,7 @@ class SoftUpdate:
         discrete_gradient: how categorical agents follow the critic that are not.
         q_target: how several target critics become one.
         backup: the critic's target.
+        soft_critic: whether it counts entropies.
         targets: the entropies that temperatures hold.
         reference: the old policies; None where neither drift nor neighborhood looks at them.
         drift, neighborhood: with their schedules filled in.
@@ -85,6 +86,7 @@ class SoftUpdate:
     discrete_gradient: DiscreteGradient
     q_target: QTarget
     backup: Backup
+    soft_critic: bool
     targets: TargetEntropies
     reference: ReferencePolicies | None
     drift: Drift
@@ -120,7 +122,8 @@ class SoftUpdate:
                 entropy = -log_prob
             encoded.append(action)
             entropies.append(entropy if at.active is None else entropy * at.active[:, i])
-        return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * sum(entropies[1:], entropies[0])
+        total = sum(entropies[1:], entropies[0])
+        return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * total if self.soft_critic else torch.zeros_like(total)
 
     def as_judged(self, actions: Tensor) -> Tensor:
         """Stored joint actions as the critic sees them."""

@@ -167,3 +167,18 @@ def test_a_rule_of_ones_own_is_half_of_pengs() -> None:
     # (V + H + G) / 2 and V / 2 + (H + G) / 2 differ in the last bits only.
     for name, values in shared[0].items():
         torch.testing.assert_close(values, shared[1][name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("rule", ["plain", "soft", "retrace"])
+def test_a_critic_that_is_not_soft_counts_no_entropies(rule: str) -> None:
+    model = model_of("HASAC", return_rule=rule, soft_critic=False)
+    batch, update = model.sample_batch(16), model._begin_update()
+    after = States(batch.next_state, batch.next_observations, batch.next_masks, batch.next_active)
+    assert not update.fresh(after)[1].any()
+    if rule == "soft":  # then it is the sum of the rewards, and a value without entropy
+        state = update.generator.get_state()
+        found = update.critic_target(batch)
+        update.generator.set_state(state)
+        next_q = update.judged(after, update.fresh(after)[0])
+        plain = batch.rewards + batch.discounts * (1 - batch.terminated) * next_q
+        torch.testing.assert_close(found, plain)
