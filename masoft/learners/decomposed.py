@@ -11,14 +11,14 @@ from torch import Tensor
 from masoft.buffers.replay import TeamBatch
 from masoft.functional.soft import active_mean
 from masoft.learners.metrics import Metrics
-from masoft.learners.multi_step import Backup, States, no_log_prob
+from masoft.learners.multi_step import Backup, Judge, States
 from masoft.learners.presence import step_by_presence
 from masoft.networks.targets import follow
 from masoft.policies.value import ValueTeamPolicy
 
 
 @dataclass(frozen=True)
-class DecomposedUpdate:
+class DecomposedUpdate(Judge):
     """What one update does, piece by piece.
 
     Args:
@@ -70,14 +70,6 @@ class DecomposedUpdate:
             taken.append(values.value_of(actions[:, where]))
         value: Tensor = self.policy.mixer_target(_of_present(taken, at.active), at.state)
         return value
-
-    def log_prob(self, at: States, actions: Tensor) -> Tensor:
-        """Not there.
-
-        Raises:
-            ConfigurationError: always.
-        """
-        raise no_log_prob(self.backup.rule)
 
     def fit(self, value: Tensor, target: Tensor, presence: Sequence[float], valid: Tensor | None = None) -> None:
         """One step on the mean squared error over the valid rows."""

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean
 from masoft.learners.critics import fit_critics
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
-from masoft.learners.multi_step import Backup, States, no_log_prob
+from masoft.learners.multi_step import Backup, Judge, States
 from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.networks.critic import Turns
 from masoft.networks.targets import follow
@@ -22,7 +22,7 @@ from masoft.policies.deterministic import DeterministicPolicy
 
 
 @dataclass(frozen=True)
-class DeterministicUpdate:
+class DeterministicUpdate(Judge):
     """What one update does, piece by piece.
 
     Args:
@@ -66,22 +66,10 @@ class DeterministicUpdate:
         actions = torch.cat(encoded, dim=-1)
         return actions, torch.zeros(len(actions), device=actions.device)
 
-    def as_judged(self, actions: Tensor) -> Tensor:
-        """Stored joint actions as the critic sees them."""
-        return encode_joint_action(self.policy.team, actions)
-
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' values as one, (rows,)."""
         critic = self.policy.critic_target
         return critic.judged(critic.expected(critic(at.state, actions)))
-
-    def log_prob(self, at: States, actions: Tensor) -> Tensor:
-        """Not there.
-
-        Raises:
-            ConfigurationError: always.
-        """
-        raise no_log_prob(self.backup.rule)
 
     def open(self, batch: TeamBatch) -> Turns:
         """The critic at what all actors do now, open for turns."""

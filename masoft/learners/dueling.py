@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.replay import TeamBatch
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.soft import active_mean
 from masoft.learners.critics import fit_critics
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
-from masoft.learners.multi_step import Backup, States, no_log_prob
+from masoft.learners.multi_step import Backup, Judge, States
 from masoft.networks.critic import Turns
 from masoft.policies.dueling import DuelingPolicy
 
 
 @dataclass(frozen=True)
-class DuelingUpdate:
+class DuelingUpdate(Judge):
     """What one update does, piece by piece.
 
     Args:
@@ -49,22 +49,10 @@ class DuelingUpdate:
         chosen = torch.cat([self.greedy(i, at.observations[i], at.masks) for i in agents], dim=-1)
         return chosen, torch.zeros(len(chosen), device=chosen.device)
 
-    def as_judged(self, actions: Tensor) -> Tensor:
-        """Stored joint actions as the critic sees them."""
-        return encode_joint_action(self.policy.team, actions)
-
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' values as one, (rows,)."""
         critic = self.policy.critic_target
         return critic.judged(critic.expected(critic(at.state, actions)))
-
-    def log_prob(self, at: States, actions: Tensor) -> Tensor:
-        """Not there.
-
-        Raises:
-            ConfigurationError: always.
-        """
-        raise no_log_prob(self.backup.rule)
 
     def open(self, batch: TeamBatch) -> Turns:
         """The critic at the agents' best actions, open for turns."""

@@ -15,7 +15,7 @@ from masoft.functional.actions import encode_joint_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
 from masoft.learners.descent import descend
 from masoft.learners.metrics import Metrics
-from masoft.learners.multi_step import Backup, States, joint_log_prob
+from masoft.learners.multi_step import Backup, Judge, States, joint_log_prob
 from masoft.learners.presence import step_by_presence
 from masoft.networks.targets import follow
 from masoft.networks.utilities import BoxUtility, ChoiceUtility
@@ -26,7 +26,7 @@ VALUE_SAMPLES = 4
 
 
 @dataclass(frozen=True)
-class FactoredUpdate:
+class FactoredUpdate(Judge):
     """What one update does, piece by piece; numbers are as they hold during this update.
 
     Args:

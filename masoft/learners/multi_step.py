@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from masoft.buffers.horizon import Between
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import log_choices
+from masoft.functional.actions import encode_joint_action, log_choices
 from masoft.functional.soft import soft_target
 from masoft.mirror.returns import ReturnRule
 from masoft.policies.acting import ActingPolicy
@@ -32,28 +33,36 @@ class States:
     active: Tensor | None
 
 
-class Judge(Protocol):
-    """A method's update, as far as targets ask it."""
+class Judge(ABC):
+    """Abstract: a method's update, as far as targets ask it.
 
+    Attributes:
+        policy: whose critic learns.
+        backup: the critic's target.
+    """
+
+    policy: Any
+    backup: Backup
+
+    @abstractmethod
     def fresh(self, at: States) -> tuple[Tensor, Tensor]:
         """Fresh joint actions as `judged` takes them, and what their entropy is worth, (rows,)."""
-        ...
 
-    def as_judged(self, actions: Tensor) -> Tensor:
-        """Stored joint actions (rows, action_size) as `judged` takes them."""
-        ...
-
+    @abstractmethod
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' one value of joint actions at states, (rows,)."""
-        ...
+
+    def as_judged(self, actions: Tensor) -> Tensor:
+        """Stored joint actions (rows, action_size) as `judged` takes them: as the critic sees them."""
+        return encode_joint_action(self.policy.team, actions)
 
     def log_prob(self, at: States, actions: Tensor) -> Tensor:
         """Log-probability of stored joint actions, (rows,).
 
         Raises:
-            ConfigurationError: the policies are deterministic.
+            ConfigurationError: the policies have none.
         """
-        ...
+        raise no_log_prob(self.backup.rule)
 
 
 class Looked:

@@ -11,12 +11,12 @@ from torch import Tensor
 from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
 from masoft.fast.recording import is_recordable
-from masoft.functional.actions import encode_action, encode_joint_action
+from masoft.functional.actions import encode_action
 from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
 from masoft.learners.critics import fit_critics
 from masoft.learners.metrics import Metrics
 from masoft.learners.mirror_step import Look, mirror_step
-from masoft.learners.multi_step import Backup, States, joint_log_prob
+from masoft.learners.multi_step import Backup, Judge, States, joint_log_prob
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.discrete_gradient import DiscreteGradient
 from masoft.mirror.drift import Drift
@@ -62,7 +62,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class SoftUpdate:
+class SoftUpdate(Judge):
     """What one update does, piece by piece; numbers are as they hold during this update.
 
     Args:
@@ -124,10 +124,6 @@ class SoftUpdate:
             entropies.append(entropy if at.active is None else entropy * at.active[:, i])
         total = sum(entropies[1:], entropies[0])
         return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * total if self.soft_critic else torch.zeros_like(total)
-
-    def as_judged(self, actions: Tensor) -> Tensor:
-        """Stored joint actions as the critic sees them."""
-        return encode_joint_action(self.policy.team, actions)
 
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' values as one, (rows,)."""
