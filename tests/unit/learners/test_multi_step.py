@@ -142,6 +142,18 @@ def test_a_replay_buffer_file_keeps_them(tmp_path: Any) -> None:
         model_of("HASAC").load_replay_buffer(tmp_path / "replay.zip")
 
 
+def test_a_resumed_run_corrects_as_one_that_never_stopped(tmp_path: Any) -> None:
+    settings: dict[str, Any] = dict(SMALL, return_rule="retrace", policy_kwargs=dict(net_arch=[8]))
+    whole = masoft.HASAC("matrix/two_step", **settings).learn(40)
+    model = masoft.HASAC("matrix/two_step", **settings).learn(25)
+    model.save_checkpoint(tmp_path)
+    model = masoft.HASAC.resume(tmp_path, env="matrix/two_step", device="cpu")
+    assert model.num_timesteps == 25 and model.return_rule == "retrace"
+    model.learn(15, reset_num_timesteps=False)
+    ours, theirs = model.policy.state_dict(), whole.policy.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_memories_take_plain_returns_only() -> None:
     with pytest.raises(ConfigurationError, match="'plain' where agents have a memory"):
         masoft.HASAC("RnnPolicy", "matrix/climbing", return_rule="soft")
