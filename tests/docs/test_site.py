@@ -7,11 +7,18 @@ import importlib.util
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import masoft
 
@@ -61,3 +68,55 @@ def test_a_page_shows_the_arguments_that_an_algorithm_takes(site: Path, name: st
     parameters = inspect.signature(getattr(masoft, name)).parameters
     assert list(written) == list(parameters)
     assert float(written["learning_rate"]) == parameters["learning_rate"].default
+
+
+BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+PAGES = ["", "how-to/gallery/", "how-to/choose-settings/", "explanation/equations-in-code/", "benchmarks/"]
+    "",
+    "how-to/gallery/",
+    "how-to/choose-settings/",
+    "explanation/equations-in-code/",
+    "benchmarks/learning-curves/",
+]
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The site, served on this machine."""
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves without a log."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize("page", PAGES)
+def test_a_browser_shows_a_page_without_complaint(page: str, address: str, tmp_path: Path) -> None:
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,2400",
+             "--disable-background-networking", "--no-first-run", "--virtual-time-budget=5000",
+             f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr",
+             f"--screenshot={tmp_path / 'shown.png'}"]  # fmt: skip
+    ended = subprocess.run(
+        [str(BROWSER), *flags, address + page], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "CONSOLE" not in ended.stderr
+    pixels = np.asarray(Image.open(tmp_path / "shown.png").convert("L"))
+    assert np.median(pixels) > 200 and len(np.unique(pixels)) > 100
+
+
+def test_every_picture_that_a_page_names_is_there(site: Path) -> None:
+    missing = [
+        (str(page.relative_to(site)), name)
+        for page in site.rglob("*.html")
+        for name in re.findall(r'<img [^>]*src="([^"]+)"', page.read_text())
+        if not name.startswith(("data:", "http")) and not (page.parent / name).resolve().is_file()
+    ]
+    assert missing == []
