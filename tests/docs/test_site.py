@@ -72,12 +72,6 @@ def test_a_page_shows_the_arguments_that_an_algorithm_takes(site: Path, name: st
 
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 PAGES = ["", "how-to/gallery/", "how-to/choose-settings/", "explanation/equations-in-code/", "benchmarks/"]
-    "",
-    "how-to/gallery/",
-    "how-to/choose-settings/",
-    "explanation/equations-in-code/",
-    "benchmarks/learning-curves/",
-]
 
 
 @pytest.fixture(scope="module")
