@@ -75,7 +75,20 @@ class Ensemble:
             actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
         return actions
 
-    def choice(self, obs: Mapping[str, np.ndarray], masks: Tensor | None) -> Any:
+    @torch.no_grad()
+    def act_on_device(
+        self,
+        obs: Mapping[str, Tensor],
+        masks: Tensor | None,
+        deterministic: bool,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """The same for tensors; what comes out stays on the device."""
+        policy = self.choice(obs, masks)
+        actions: Tensor = policy.mode() if deterministic else policy.sample(generator)
+        return actions
+
+    def choice(self, obs: Mapping[str, Any], masks: Tensor | None) -> Any:
         """The members' policies as one record, whose tensors are (n_members, batch, size).
 
         Args:
