@@ -317,7 +317,8 @@ class BatchMonitor(VecMonitor):
 
     def step_wait(self) -> Any:
         """Step, and tell the return and length of each episode that has ended."""
-        observations, rewards, dones, infos = self.venv.step_wait()
+        given: Any = self.venv.step_wait()
+        observations, rewards, dones, infos = given
         if not isinstance(rewards, np.ndarray):
             return observations, rewards, dones, self._watched_on_device(rewards, dones, infos)
         if self._counts_on_device:
