@@ -11,6 +11,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from masoft.algorithms.common_settings import NETWORKS, UNIT, OrderOfItself
 from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
+from masoft.algorithms.precise import in_own_precision
 from masoft.learners.choices import exact_choices
 from masoft.learners.deterministic import DeterministicUpdate
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
@@ -59,6 +60,7 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
         self._gradient: DiscreteGradient = DISCRETE_GRADIENTS.read(self.discrete_gradient, "discrete_gradient")
         self._choices = exact_choices(self.team, self._gradient, self.device)
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Critics at each step; at every ``policy_delay``-th one agent after the other, then the targets."""
         self._prepare_training()

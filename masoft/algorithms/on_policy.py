@@ -15,6 +15,7 @@ from torch import Tensor
 
 from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate
 from masoft.algorithms.habits import offer_locals
+from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.team import TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
@@ -210,6 +211,7 @@ class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
         assert isinstance(self._last_obs, dict) and self._last_episode_starts is not None
         return self._last_obs, self._last_episode_starts
 
+    @in_own_precision
     def _evaluate_rollout(self) -> None:
         """Old policies, values and advantages of the rollout that has just been made."""
         self.experience, critic_memory = evaluate_rollout(

@@ -24,6 +24,7 @@ from masoft.envs.vector import as_vec_env, make_vec
 from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
+from masoft.fast.precision import tell_of_no_use
 from masoft.functional.actions import ToEnvironment, to_environment
 from masoft.habits import POLICIES
 from masoft.mirror.schedule import Progress, value_at
@@ -157,6 +158,10 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
         # The last rollout may go past the end; no schedule is asked for a place outside of [0, 1].
         self._current_progress_remaining = max(1.0 - num_timesteps / total_timesteps, 0.0)
 
+    def _look_at_precision(self) -> None:
+        self.runner.forget()
+        tell_of_no_use(self.precision, self.device)
+
     def _to_environment(self, actions: Any) -> Any:
         """Joint actions in the environment's units, on the device where they are."""
         if not isinstance(actions, torch.Tensor):
@@ -186,6 +191,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
                 raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
         self.policy, self._learners = policy.to(self.device), None
+        tell_of_no_use(self.precision, self.device)
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
 
