@@ -41,11 +41,13 @@ class ActingPolicy(BasePolicy, ABC):
     Attributes:
         team: the team's specification.
         actors: one module an agent; agents that share an actor have the same one.
+        recorded: acts in the policy's place from a recording, see `RecordedActing`; None: it acts by itself.
     """
 
     team: TeamSpec
     actors: nn.ModuleList
     _ensembles: tuple[Ensemble, ...] | None = None
+    recorded: Any = None
 
     @property
     def memory_sizes(self) -> tuple[int, ...]:
@@ -97,6 +99,21 @@ class ActingPolicy(BasePolicy, ABC):
         masks = seen.get(ACTION_MASK) if self.team.has_masks else None
         return {name: self.distribution(i, seen[name], masks) for i, name in enumerate(self.team.names)}
 
+    def _groups(self) -> tuple[Ensemble, ...]:
+        """Who acts together."""
+        if self._ensembles is None:
+            helps = getattr(type(self).distribution, "asks_actor_alone", False) and not is_plain()
+            self._ensembles = ensembles(self.team, [*self.actors]) if helps else ()
+        return self._ensembles
+
+    def stacks(self) -> list[Any]:
+        """The parameters of those who act together, as they are stacked now; other objects where they were moved."""
+        return [stack for some in self._groups() for stack in some.stacks()]
+
+    def acts_by_arrays(self, n: int) -> bool:
+        """Whether some of the team act on n arrays by NumPy alone."""
+        return any(some.acts_by_arrays(n) for some in self._groups())
+
     def forget_groups(self) -> None:
         """Look anew which actors can act together; called after one has been replaced."""
         self._ensembles = None
@@ -138,14 +155,27 @@ class ActingPolicy(BasePolicy, ABC):
             (n, action_size): Box entries in units where the Box is [-1, 1], categorical parts as choice numbers, an
             array, or a tensor where observations are some; and the memories.
         """
+        if self.recorded is not None:
+            done: tuple[Any, Memories] | None = self.recorded(self, obs, memories, starts, deterministic, generator)
+            if done is not None:
+                return done
+        return self.act_alone(obs, memories, starts, deterministic, generator)
+
+    def act_alone(
+        self,
+        obs: Mapping[str, Any],
+        memories: Memories,
+        starts: Any,
+        deterministic: bool,
+        generator: torch.Generator | None,
+    ) -> tuple[Any, Memories]:
+        """The same without a recording."""
         joint_mask = self._joint_mask(obs)
-        if self._ensembles is None:
-            helps = getattr(type(self).distribution, "asks_actor_alone", False) and not is_plain()
-            self._ensembles = ensembles(self.team, [*self.actors]) if helps else ()
+        groups = self._groups()
         stays = isinstance(obs[self.team.names[0]], Tensor)
         parts: dict[int, Any] = {}
         remembered: dict[int, Tensor] = {}
-        for some in self._ensembles:
+        for some in groups:
             act = some.act_on_device if stays else some.act
             parts.update(zip(some.members, act(obs, joint_mask, deterministic, generator), strict=True))
         alone = [i for i in range(self.team.n_agents) if i not in parts]

@@ -75,6 +75,17 @@ class Ensemble:
             actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
         return actions
 
+    def stacks(self) -> list[Any]:
+        """The members' parameters as they are stacked now."""
+        if self._shared is not None:
+            return []
+        both = self._layers.parameters, self._deviations
+        return [stack.current() for stack in both if stack is not None]
+
+    def acts_by_arrays(self, n: int) -> bool:
+        """Whether `act` does n arrays by NumPy alone."""
+        return self._shared is None and self._deviations is not None and self._layers.does_few(n)
+
     @torch.no_grad()
     def act_on_device(
         self,

@@ -98,7 +98,9 @@ def test_an_update_in_bfloat16_can_be_recorded() -> None:
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="precision must be one of .*'tf32'.*Got 'half'"):
+    with pytest.raises(
+        ConfigurationError, match="The 'precision' parameter of HASAC must be one of .*'tf32'.*Got 'half'"
+    ):
         model_of("HASAC", precision="half")
 
 
