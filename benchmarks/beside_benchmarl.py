@@ -23,7 +23,7 @@ SCENARIO = "balance"
 
 def masoft_rate(n_envs: int, updates: int) -> float:
     """Environment steps a CPU-second of masoft's MASAC, ``updates`` after each vector step."""
-    env = masoft.make_vec(f"vmas/{SCENARIO}", n_envs=n_envs, seed=0, seeding="batch")
+    env = masoft.make_vec(f"vmas/{SCENARIO}", n_envs=n_envs, seed=0, tensors=True)
     settings: dict[str, Any] = {"learning_starts": 2 * n_envs, "buffer_size": 100_000, "n_steps": 1, "device": "cpu"}
     model = masoft.MASAC(env, batch_size=BATCH, gradient_steps=updates, seed=0, **settings)
     return rate_of(model, WARM_UP, STEPS)

@@ -32,8 +32,8 @@ def full_buffer(size: int, n_steps: int, n_envs: int = 20) -> TeamReplayBuffer:
     buffer.full, buffer.pos, buffer.n_added = True, 0, buffer.rows
     ends = torch.arange(EPISODE - 1, buffer.rows, EPISODE)
     slots = torch.arange(len(ends) * n_envs, dtype=torch.int32).view(-1, n_envs)
-    while len(next(iter(buffer.finals.values()))) < slots.numel():
-        buffer._grow_finals()
+    while len(buffer._finals) < slots.numel():
+        buffer._finals.grow()
     for final in buffer.finals.values():
         final.fill_(1.0)
     buffer.final_slots[ends] = slots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, SupportsIndex, overload
 
@@ -109,3 +110,63 @@ class LazyInfos(list[Info]):
 
     def __reduce__(self) -> Any:
         return list, (self[:],)
+
+
+class DeviceInfos(LazyInfos):
+    """The same of tensors on a device, from which nothing is read until somebody looks.
+
+    Args:
+        names, rewards, finals, terminated, truncated, successes: as for `LazyInfos`, tensors that stay as they are.
+
+    Attributes:
+        returns, lengths: (n_envs,), of the episodes so far, told by a monitor; None where there is none.
+        began: when the monitor's clock started.
+        has_no_end: whether it is known without a look that no episode has ended.
+    """
+
+    returns: Any = None
+    lengths: Any = None
+    began: float = 0.0
+    has_no_end: bool = False
+    _READ = ("_names", "_rewards", "cut", "ended", "finals", "_told")
+
+    def __init__(
+        self, names: Sequence[str], rewards: Any, finals: Mapping[str, Any], terminated: Any, truncated: Any,
+        successes: Any = None,
+    ) -> None:  # fmt: skip
+        list.__init__(self, [None] * len(rewards))  # type: ignore[misc]
+        self.tensors = (names, rewards, finals, terminated, truncated, successes)
+        self.is_untouched = True
+
+    @property
+    def device_finals(self) -> Mapping[str, Any]:
+        """Team observations before any restart, (n_envs, ...) by name, all of them."""
+        finals: Mapping[str, Any] = self.tensors[2]
+        return finals
+
+    @property
+    def device_cut(self) -> Any:
+        """(n_envs,), true where a time limit ended the episode."""
+        return self.tensors[4] & ~self.tensors[3]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._READ and name != "successes":
+            raise AttributeError(name)
+        self._read()
+        return vars(self)[name]
+
+    def _read(self) -> None:
+        names, *rest = self.tensors
+        rewards, terminated, truncated, successes = (_array(each) for each in (rest[0], *rest[2:]))
+        ended = terminated | truncated
+        finals = {name: _array(values) for name, values in rest[1].items()} if ended.any() else {}
+        super().__init__(names, rewards, finals, terminated, truncated, successes)
+        if self.returns is not None and len(self.ended):
+            returns, lengths, now = _array(self.returns), _array(self.lengths), round(time.time() - self.began, 6)
+            for env in self.ended.tolist():
+                self.tell(env, "episode", {"r": returns[env], "l": lengths[env], "t": now})
+
+
+def _array(values: Any) -> Any:
+    """A tensor as an array in main memory."""
+    return values if values is None or isinstance(values, np.ndarray) else values.detach().cpu().numpy()

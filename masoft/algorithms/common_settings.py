@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 from stable_baselines3.common.policies import BasePolicy
 
+from masoft.fast.precision import PRECISIONS
 from masoft.mirror.order import Order
 from masoft.saving.settings import NEW
 from masoft.settings import Felt, Fixed, positional, settings
@@ -75,6 +76,7 @@ class CommonSettings:
         ]
     ] = None
     record: InitVar[Annotated[bool, BOOL]] = False
+    precision: Annotated[str, OneOf(PRECISIONS), Felt("_look_at_precision")] = "float32"
     stats_window_size: Annotated[int, Integer(1), Felt("_resize_statistics")] = 100
     tensorboard_log: Annotated[str | None, Instance((str, Path), "a folder's name"), Nothing()] = None
     verbose: Annotated[int, Integer(0), BOOL] = 0

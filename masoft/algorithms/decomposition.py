@@ -14,6 +14,7 @@ from torch import Tensor
 from masoft.algorithms.common_settings import NETWORKS, ONE_RATE, Schedule
 from masoft.algorithms.greedy import EpsilonGreedy, GreedySettings
 from masoft.algorithms.normalise import VecNormalizer
+from masoft.algorithms.precise import in_own_precision
 from masoft.buffers.episodes import EpisodeSampler
 from masoft.buffers.replay import TeamBatch
 from masoft.errors import ConfigurationError, explain
@@ -65,6 +66,7 @@ class ValueDecomposition(DecompositionSettings, EpsilonGreedy, ABC):
             raise ConfigurationError(explain("n_steps", must, self.n_steps))
         self._episodes = EpisodeSampler(self.replay_buffer) if self.policy.remembers else None
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Fit the mixture of chosen utilities to its one-step target, then move the targets."""
         self._prepare_training()
@@ -118,6 +120,7 @@ class QMIX(ValueDecomposition):
         policy_kwargs: arguments of `ValueTeamPolicy`, for example ``dict(dueling=True, mixing_width=64)``;
             ``dict(hypernet_gain=0.1)`` where the state's numbers are large and returns are not.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
+        precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:

@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from stable_baselines3.common.policies import BasePolicy
 
 from masoft.algorithms.common_settings import NETWORKS, UNIT, OrderOfItself
 from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
+from masoft.algorithms.precise import in_own_precision
 from masoft.learners.choices import exact_choices
 from masoft.learners.deterministic import DeterministicUpdate
 from masoft.mirror.discrete_gradient import DISCRETE_GRADIENTS, DiscreteGradient
 from masoft.mirror.exploration import Noise
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.policies.deterministic import DeterministicPolicy
-from masoft.policies.exploration import noisy_actions
 from masoft.settings import Felt, settings
 from masoft.spec import ACTION_MASK
 from masoft.validation import Instance, Integer, Real
@@ -61,6 +60,7 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
         self._gradient: DiscreteGradient = DISCRETE_GRADIENTS.read(self.discrete_gradient, "discrete_gradient")
         self._choices = exact_choices(self.team, self._gradient, self.device)
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Critics at each step; at every ``policy_delay``-th one agent after the other, then the targets."""
         self._prepare_training()
@@ -91,11 +91,11 @@ class DeterministicPolicyGradient(DeterministicSettings, OffPolicyTeamAlgorithm,
             metrics=self._metrics,
         )
 
-    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _explore(self, obs: Mapping[str, Any]) -> Any:
         """The actors' actions with Gaussian noise; draws from the softmax, now and then uniform, where categorical."""
         actions = self.play(obs, deterministic=False)
         noise, epsilon = self.exploration_noise, self.exploration_epsilon
         if isinstance(noise, Noise):
             noise = noise.at(self.progress_remaining)
         masks = obs.get(ACTION_MASK)
-        return noisy_actions(self.team, actions, noise, epsilon, masks, self.cpu_generator, self.resting)
+        return self._noisy(actions, noise, epsilon, masks)

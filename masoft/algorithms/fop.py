@@ -10,6 +10,7 @@ from torch import Tensor
 
 from masoft.algorithms.common_settings import TemperatureSettings
 from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
+from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.buffers.replay import TeamBatch
 from masoft.learners.choices import check_enumerable
@@ -46,6 +47,7 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
             return_rule, replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `FactoredPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
+        precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:
@@ -76,6 +78,7 @@ class FOP(FactoredSettings, LearnedTemperature, OffPolicyTeamAlgorithm):
         super()._setup_model()
         self._build_temperature()
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Factorised critics, then every actor on its own utility, then temperatures and targets."""
         self._prepare_training()

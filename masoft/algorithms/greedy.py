@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import InitVar
-from typing import Annotated
-
-import numpy as np
+from typing import Annotated, Any
 
 from masoft.algorithms.common_settings import RATE, UNIT, LearningRate
 from masoft.algorithms.off_policy import OffPolicySettings, OffPolicyTeamAlgorithm
-from masoft.policies.exploration import epsilon_at, noisy_actions
+from masoft.policies.exploration import epsilon_at
 from masoft.settings import settings
 from masoft.spec import ACTION_MASK
 
@@ -34,11 +32,11 @@ class EpsilonGreedy(GreedySettings, OffPolicyTeamAlgorithm):
         ends = self.exploration_initial_eps, self.exploration_final_eps
         return epsilon_at(*ends, self.exploration_fraction, self._current_progress_remaining)
 
-    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _explore(self, obs: Mapping[str, Any]) -> Any:
         """Greedy actions; each agent acts uniformly now and then."""
         actions = self.play(obs, deterministic=True)
         rate, masks = self.exploration_rate, obs.get(ACTION_MASK)
-        return noisy_actions(self.team, actions, 0.0, rate, masks, self.cpu_generator, self.resting)
+        return self._noisy(actions, 0.0, rate, masks)
 
     def _finish_training(self) -> None:
         self.logger.record("rollout/exploration_rate", self.exploration_rate)

@@ -133,8 +133,14 @@ class Habits(Freezing):
         return {name: decoder.decode(value, name) for name, value in state.items() if name in parts}
 
 
+ARRAYS = ("actions", "buffer_actions", "clipped_actions", "rewards", "dones")
+"""What stable-baselines3's callbacks find as arrays; a rollout may have them as tensors."""
+
+
 class StepLocals(dict[str, Any]):
     """What a callback sees of a rollout: what costs something is computed when it is asked for.
+
+    Actions, rewards and ends are arrays for whoever asks, also of steps that stay on a device.
 
     Args:
         values: the names that are there.
@@ -144,6 +150,10 @@ class StepLocals(dict[str, Any]):
     def __init__(self, values: Mapping[str, Any], policy: Any) -> None:
         super().__init__(values)
         self._policy = policy
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        return found.cpu().numpy() if name in ARRAYS and isinstance(found, torch.Tensor) else found
 
     def __missing__(self, name: str) -> Any:
         if name == "obs_tensor":

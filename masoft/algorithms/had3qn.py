@@ -10,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from masoft.algorithms.common_settings import OrderOfItself
 from masoft.algorithms.greedy import EpsilonGreedy, GreedySettings
+from masoft.algorithms.precise import in_own_precision
 from masoft.learners.choices import check_enumerable, exact_choices
 from masoft.learners.dueling import DuelingUpdate
 from masoft.mirror.discrete_gradient import Exact
@@ -43,6 +44,7 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
             return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `DuelingPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
+        precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:
@@ -73,6 +75,7 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         super()._setup_model()
         self._choices = exact_choices(self.team, Exact(), self.device)
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """The joint critic first, then one agent's values after the other, then the target critic."""
         self._prepare_training()

@@ -34,6 +34,7 @@ class HATD3(DeterministicPolicyGradient):
             moves the target actors.
         policy_kwargs: arguments of `DeterministicPolicy`.
         record: record the pieces of updates once and replay them, see the page on recorded updates.
+        precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 
     Raises:

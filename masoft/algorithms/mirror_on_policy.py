@@ -15,6 +15,7 @@ from torch import Tensor
 
 from masoft.algorithms.common_settings import BOOL, NETWORKS, ORDER, Schedule, TemperatureSettings
 from masoft.algorithms.on_policy import OnPolicySettings, OnPolicyTeamAlgorithm
+from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import NumericalFault, explain
 from masoft.functional.returns import explained_variance
@@ -101,6 +102,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
     def reward_ent_coef(self) -> Tensor | None:
         return self.temperature.current()[-1] if self.ent_coef != 0 and self.soft_advantage else None
 
+    @in_own_precision
     def train(self) -> None:
         """One iteration: the agents' mirror steps in the update order, then the critic and the temperatures."""
         self._prepare_training()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import InitVar
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar
 
-import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -19,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate, Schedule
+from masoft.algorithms.habits import offer_locals
 from masoft.algorithms.normalise import VecNormalizer
 from masoft.algorithms.remembering import RemembersEpisodes
 from masoft.algorithms.team import TeamAlgorithm, fitting_into_memory
@@ -27,18 +27,18 @@ from masoft.buffers.replay import TeamBatch, TeamReplayBuffer
 from masoft.buffers.sequences import SequenceSampler
 from masoft.buffers.stretches import ReplayStretches
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import to_environment
 from masoft.learners.metrics import Metrics
-from masoft.learners.multi_step import Backup, States, joint_log_prob, no_log_prob
+from masoft.learners.multi_step import Backup, log_prob_taken, no_log_prob
 from masoft.learners.presence import shares_of, weighed
+from masoft.mirror.exploration import Noise
 from masoft.mirror.replay import ReplayRule, UniformReplay
 from masoft.mirror.returns import RETURN_RULES, ReturnRule
 from masoft.networks.joint_critic import RememberingCritic
-from masoft.policies.exploration import uniform_actions
+from masoft.policies.exploration import noisy_actions, noisy_on_device, uniform_actions, uniform_on
 from masoft.policies.team_policy import TeamPolicy
 from masoft.saving.replay_files import load_replay, save_replay
 from masoft.settings import Felt, Fixed, settings
-from masoft.spec import ACTION_MASK, ACTIVE
+from masoft.spec import ACTION_MASK
 from masoft.validation import PROBED, Every, Instance, Integer, Real
 from masoft.validation import Callable as IsCallable
 
@@ -142,20 +142,15 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
         Raises:
             ConfigurationError: this method, or what is stored already, does not have it.
         """
-        rule = self._return_rule
+        rule: ReturnRule = RETURN_RULES.read(self.return_rule, "return_rule")
         if rule.needs_log_probs and not self.has_log_probs:
             raise no_log_prob(self.return_rule)
         if rule.looks_between and self.policy.remembers:
             must = "'plain' where agents have a memory"
             raise ConfigurationError(explain("return_rule", must, self.return_rule, "Or use 'MlpPolicy'."))
-        self.replay_buffer.gives_between = rule.looks_between
         if rule.needs_log_probs:
             self.replay_buffer.keep_log_probs()
-
-    @property
-    def _return_rule(self) -> ReturnRule:
-        rule: ReturnRule = RETURN_RULES.read(self.return_rule, "return_rule")
-        return rule
+        self.replay_buffer.gives_between, self._return_rule = rule.looks_between, rule
 
     def _backup(self) -> Backup:
         """How the critic's target is made now."""
@@ -295,7 +290,10 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
         """
         self.policy.set_training_mode(False)
         num_collected_steps = num_collected_episodes = 0
+        offer_locals(callback, self.policy)
         callback.on_rollout_start()
+        if getattr(env.unwrapped, "device", None) is not None:
+            replay_buffer.make_room(train_freq.frequency)
         while should_collect_more_steps(train_freq, num_collected_steps, num_collected_episodes):
             actions, buffer_actions = self._sample_action(learning_starts, action_noise, env.num_envs)
             new_obs, rewards, dones, infos = env.step(actions)
@@ -309,28 +307,31 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
             self._store_transition(replay_buffer, buffer_actions, new_obs, rewards, dones, infos)
             self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
             self._on_step()
-            n_ended = int(np.count_nonzero(dones))
+            n_ended = self._n_ended(dones)
             num_collected_episodes += n_ended
-            self._episode_num += n_ended
-            if log_interval is not None and self._episode_num % log_interval < n_ended:
-                self.dump_logs()
+            self._count_ended(n_ended, log_interval)
+        self._settle_environment()
+        self._count_ended(self._n_ended_on_device(), log_interval)
         callback.on_rollout_end()
         return RolloutReturn(num_collected_steps * env.num_envs, num_collected_episodes, True)
+
+    def _count_ended(self, n_ended: int, log_interval: int | None) -> None:
+        """Count episodes, and write the log where its time has come."""
+        self._episode_num += n_ended
+        if log_interval is not None and self._episode_num % log_interval < n_ended:
+            self.dump_logs()
 
     def _cut_episodes(self) -> None:
         self.replay_buffer.cut()
         self._forget()
 
-    def _sample_action(
-        self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[Any, Any]:
         self._keep_track()
         assert isinstance(self._last_obs, dict)
         if self.num_timesteps < learning_starts:
             if self.policy.remembers and not self.resting:
                 self.play(self._last_obs, deterministic=True)  # memories see all steps
-            masks = self._last_obs.get(ACTION_MASK)
-            stored = uniform_actions(self.team, n_envs, masks, self.cpu_generator)
+            stored = self._uniform(self._last_obs, n_envs)
             if self.resting:
                 own = self._explore(self._last_obs)
                 for where in [self.team.action_slices[i] for i in self.resting]:
@@ -339,28 +340,42 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
             stored = self._explore(self._last_obs)
         if self.replay_buffer.log_probs is not None:
             is_random = self.num_timesteps < learning_starts
-            self._log_probs = self._log_probs_of(stored, self.learners if is_random else ())
-        return to_environment(self.team, stored), stored
+            self._log_probs = log_prob_taken(self.policy, self._last_obs, stored, self.learners if is_random else ())
+        return self._to_environment(stored), stored
 
-    def _log_probs_of(self, stored: np.ndarray, uniform: Collection[int]) -> Tensor:
-        """Log-probabilities of joint actions at the present observations, (n_envs,)."""
-        assert isinstance(self._last_obs, dict)
-        seen = {name: torch.as_tensor(values, device=self.device) for name, values in self._last_obs.items()}
-        active = seen[ACTIVE].float() if ACTIVE in seen else None
-        at = States(None, tuple(seen[name] for name in self.team.names), seen.get(ACTION_MASK), active)
-        return joint_log_prob(self.policy, at, torch.as_tensor(stored, device=self.device), uniform)
+    def _noisy(self, actions: Any, noise: float | Noise, epsilon: float, masks: Any) -> Any:
+        """Actions (n_envs, action_size) with noise on Boxes, and now and then a uniform choice of who learns."""
+        if not isinstance(actions, Tensor):
+            return noisy_actions(self.team, actions, noise, epsilon, masks, self.cpu_generator, self.resting)
+        masks = None if masks is None else masks.to(self.device)
+        generators = self.cpu_generator, self._device_generator
+        return noisy_on_device(self.team, actions, noise, epsilon, masks, generators, self.resting)
 
-    def _explore(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _uniform(self, obs: Mapping[str, Any], n_envs: int) -> Any:
+        """Legal actions at random, (n_envs, action_size)."""
+        masks = obs.get(ACTION_MASK)
+        if not isinstance(obs[self.team.names[0]], Tensor):
+            return uniform_actions(self.team, n_envs, masks, self.cpu_generator)
+        masks = None if masks is None else masks.to(self.device)
+        return uniform_on(self.device, self.team, n_envs, masks, self._device_generator)
+
+    @property
+    def _device_generator(self) -> torch.Generator:
+        """Of draws for exploration where observations are tensors; on a processor the one that arrays use."""
+        found: torch.Generator = self.cpu_generator if self.device.type == "cpu" else self.generator
+        return found
+
+    def _explore(self, obs: Mapping[str, Any]) -> Any:
         """Actions for training, (n_envs, action_size): a draw from the policies."""
         return self.play(obs, deterministic=False)
 
     def _store_transition(
         self,
         replay_buffer: Any,
-        buffer_action: np.ndarray,
+        buffer_action: Any,
         new_obs: Any,
-        reward: np.ndarray,
-        dones: np.ndarray,
+        reward: Any,
+        dones: Any,
         infos: list[dict[str, Any]],
     ) -> None:
         wrapper = self._vec_normalize_env

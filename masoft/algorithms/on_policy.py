@@ -6,7 +6,6 @@ from abc import abstractmethod
 from dataclasses import InitVar
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -16,11 +15,11 @@ from torch import Tensor
 
 from masoft.algorithms.common_settings import RATE, UNIT, CommonSettings, LearningRate
 from masoft.algorithms.habits import offer_locals
+from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.team import TeamAlgorithm, fitting_into_memory
 from masoft.buffers.memory import readable
 from masoft.buffers.rollout import TeamRolloutBuffer
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.actions import to_environment
 from masoft.learners.experience import Experience
 from masoft.learners.rollout import Recall, evaluate_rollout
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
@@ -185,7 +184,7 @@ class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
             obs, starts = self._seen()
             n_steps = rollout_buffer.pos
             actions, memories = self.policy.explore(obs, self._memories, starts, self.generator)
-            clipped_actions = to_environment(self.team, actions)
+            clipped_actions = self._to_environment(actions)
             new_obs, rewards, dones, infos = env.step(clipped_actions)
             self.watch.leave()
             rollout_buffer.add(obs, starts, actions, rewards, dones, infos)
@@ -197,6 +196,7 @@ class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
             if not callback.on_step():
                 return False
             self._update_info_buffer(infos, dones)
+        self._settle_environment()
         rollout_buffer.finish(*self._seen())
         self._evaluate_rollout()
         callback.update_locals(locals())
@@ -206,11 +206,12 @@ class OnPolicyTeamAlgorithm(OnPolicySettings, TeamAlgorithm, OnPolicyAlgorithm):
     def _cut_episodes(self) -> None:
         self.rollout_buffer.cut(self._seen()[0])
 
-    def _seen(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _seen(self) -> tuple[dict[str, Any], Any]:
         """The present team observations, and where episodes start with them."""
         assert isinstance(self._last_obs, dict) and self._last_episode_starts is not None
         return self._last_obs, self._last_episode_starts
 
+    @in_own_precision
     def _evaluate_rollout(self) -> None:
         """Old policies, values and advantages of the rollout that has just been made."""
         self.experience, critic_memory = evaluate_rollout(

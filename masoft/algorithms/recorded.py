@@ -1,4 +1,4 @@
-"""Whether an algorithm's updates are replayed from recordings."""
+"""Whether an algorithm's updates and its acting are replayed from recordings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch.optim import Optimizer
 
 from masoft.fast.recorder import Recorder
 from masoft.fast.recording import DIRECT, Runner
+from masoft.policies.acting import ActingPolicy
+from masoft.policies.recorded import RecordedActing
 
 
 class RecordsUpdates(ABC):
@@ -18,7 +20,8 @@ class RecordsUpdates(ABC):
 
     Attributes:
         runner: runs them.
-        record: whether pieces are recorded once and replayed; a piece that cannot be is named once, in a warning.
+        record: whether pieces, and what the policy does from observations to actions, are recorded once and replayed; a
+            piece that cannot be is named once, in a warning.
     """
 
     runner: Runner = DIRECT
@@ -33,6 +36,13 @@ class RecordsUpdates(ABC):
     def record(self, wanted: bool) -> None:
         if wanted != self.record:
             self.runner = Recorder(self._own_generators, self._own_optimizers) if wanted else DIRECT
+        self._record_acting()
+
+    def _record_acting(self) -> None:
+        """Let the policy act from recordings, or by itself."""
+        policy = vars(self).get("policy")
+        if isinstance(policy, ActingPolicy):
+            policy.recorded = RecordedActing(self._own_generators) if self.record else None
 
     @abstractmethod
     def state_parts(self) -> Mapping[str, Any]:

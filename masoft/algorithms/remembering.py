@@ -19,9 +19,9 @@ class RemembersEpisodes:
     n_envs: int
     generator: Any
     _memories: Memories = ()
-    _starts: np.ndarray
+    _starts: Any
 
-    def play(self, obs: Mapping[str, np.ndarray], deterministic: bool) -> np.ndarray:
+    def play(self, obs: Mapping[str, Any], deterministic: bool) -> Any:
         """The policies' actions (n_envs, action_size) at the running episodes' present step, which is remembered."""
         generator = None if deterministic else self.generator
         actions, self._memories = self.policy.act_on(obs, self._memories, self._starts, deterministic, generator)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from masoft.algorithms.common_settings import BOOL, ORDER, RATE, LearningRate, Schedule, TemperatureSettings
 from masoft.algorithms.off_policy import N_RANGE, OffPolicySettings, OffPolicyTeamAlgorithm
+from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.tempered import LearnedTemperature
 from masoft.errors import ConfigurationError, explain
 from masoft.learners.choices import exact_choices
@@ -101,6 +102,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             cure = f"Agents: {sampled}. Use KLDrift or SquaredRatioDrift, or the on-policy template HAML."
             raise ConfigurationError(explain("drift", must, self.drift, cure))
 
+    @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Algorithm 2: critics, then one agent after the other, then temperatures and targets."""
         self._prepare_training()

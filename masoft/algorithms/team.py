@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,12 +19,14 @@ from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.fitting import check_same_team, fitting_into_memory
 from masoft.algorithms.habits import Habits, check_policy_kwargs
+from masoft.algorithms.tally import CountsEpisodes
 from masoft.envs.vector import as_vec_env, make_vec
 from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
 from masoft.errors import ConfigurationError, MasoftError, SpaceError, explain, nearest
+from masoft.fast.precision import tell_of_no_use
+from masoft.functional.actions import ToEnvironment, to_environment
 from masoft.habits import POLICIES
-from masoft.infos import LazyInfos
 from masoft.mirror.schedule import Progress, value_at
 from masoft.policies.architecture import ALIASES
 from masoft.policies.base import JointPolicy
@@ -41,7 +42,7 @@ FIXED = dict.fromkeys(("critic_input", "value_decay", "mixer"))
 ACTION_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
+class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimator):
     """Abstract mixin over SB3's ``BaseAlgorithm``; keeps its habits and leaves global random states alone.
 
     Class attributes:
@@ -57,6 +58,7 @@ class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
     preset_timesteps: int | None = None
     policy_base: ClassVar[type[BasePolicy]] = BasePolicy  # type: ignore[type-abstract]
     _of_alias: Mapping[str, Any] = {}
+    _converter: ToEnvironment | None = None
     learning_rate_parts: ClassVar[tuple[str, ...]] = ("actor", "critic")
     action_kinds: ClassVar[tuple[type[spaces.Space[Any]], ...]] = ACTION_KINDS
 
@@ -156,19 +158,23 @@ class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
         # The last rollout may go past the end; no schedule is asked for a place outside of [0, 1].
         self._current_progress_remaining = max(1.0 - num_timesteps / total_timesteps, 0.0)
 
-    def _update_info_buffer(self, infos: list[dict[str, Any]], dones: np.ndarray | None = None) -> None:
-        if not isinstance(infos, LazyInfos):
-            super()._update_info_buffer(infos, dones)
-        elif len(infos.ended):
-            ended = infos.ended.tolist()
-            super()._update_info_buffer([infos.told(env) for env in ended], np.ones(len(ended), bool))
+    def _look_at_precision(self) -> None:
+        self.runner.forget()
+        tell_of_no_use(self.precision, self.device)
 
-    def _resize_statistics(self) -> None:
-        """Let the windows over recent episodes have their new length."""
-        self._stats_window_size = self.stats_window_size
-        if self.ep_info_buffer is not None and self.ep_success_buffer is not None:
-            self.ep_info_buffer = deque(self.ep_info_buffer, maxlen=self.stats_window_size)
-            self.ep_success_buffer = deque(self.ep_success_buffer, maxlen=self.stats_window_size)
+    def _to_environment(self, actions: Any) -> Any:
+        """Joint actions in the environment's units, on the device where they are."""
+        if not isinstance(actions, torch.Tensor):
+            return to_environment(self.team, actions)
+        if self._converter is None or self._converter.device != actions.device:
+            self._converter = ToEnvironment(self.team, actions.device)
+        return self._converter(actions)
+
+    def _settle_environment(self) -> None:
+        """Raise what was wrong in steps of a simulator whose numbers stay on a device; see `BatchedVecEnv.settle`."""
+        base: Any = None if self.env is None else self.env.unwrapped
+        if getattr(base, "device", None) is not None:
+            base.settle()
 
     def _build_policy(self) -> None:
         """Create the networks under a generator of our own, leaving PyTorch's global one as it was."""
@@ -185,6 +191,8 @@ class TeamAlgorithm(CommonSettings, Habits, Continuity, Estimator):
                 raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
         self.policy, self._learners = policy.to(self.device), None
+        self._record_acting()
+        tell_of_no_use(self.precision, self.device)
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from masoft import habits
+from masoft.buffers.finals import LastObservations
 from masoft.buffers.horizon import Between, Chain, Horizon
 from masoft.buffers.memory import check_fits, layout_bytes
 from masoft.buffers.rows import RowStore, frame_layout, write_place
 from masoft.buffers.views import apply_view, tagged_rows
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.observations import as_rows
-from masoft.infos import LazyInfos
+from masoft.infos import DeviceInfos, LazyInfos
 from masoft.mirror.replay import ReplayRule, UniformReplay
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
 
@@ -125,11 +126,8 @@ class TeamReplayBuffer:
         self.n_added = 0  # rows since the beginning; row k of them lies at k % rows
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self._frames = RowStore(layout, (self.rows, n_envs), self.device)
-        self._newest: Mapping[str, np.ndarray] | None = None  # the observation that row ``pos`` holds already
-        # Successors at episode ends; grows by doubling, slots are reused once their transition is overwritten.
-        n_slots = min(64, self.rows * n_envs)
-        self._finals = RowStore(self._frames.layout, (n_slots,), self.device)
-        self._free_slots = [*reversed(range(n_slots))]
+        self._newest: Mapping[str, Any] | None = None  # the observation that row ``pos`` holds already
+        self._finals = LastObservations(layout, n_envs, self.rows * n_envs, self.device)
         self.actions = torch.empty((self.rows, n_envs, team.action_size), device=self.device)
         self.rewards = torch.zeros((self.rows, n_envs), device=self.device)
         self.terminated = torch.zeros((self.rows, n_envs), dtype=torch.bool, device=self.device)
@@ -181,7 +179,7 @@ class TeamReplayBuffer:
     @property
     def finals(self) -> dict[str, Tensor]:
         """The side store of last observations by entry, (slots, *shape)."""
-        return self._finals.views
+        return self._finals.store.views
 
     def size(self) -> int:
         """Number of transitions that can be drawn."""
@@ -189,18 +187,18 @@ class TeamReplayBuffer:
 
     def add(
         self,
-        obs: Mapping[str, np.ndarray],
-        next_obs: Mapping[str, np.ndarray],
-        actions: np.ndarray,
-        rewards: np.ndarray,
-        dones: np.ndarray,
+        obs: Mapping[str, Any],
+        next_obs: Mapping[str, Any],
+        actions: Any,
+        rewards: Any,
+        dones: Any,
         infos: list[dict[str, Any]],
         log_probs: np.ndarray | Tensor | None = None,
     ) -> None:
         """Store one step of every environment.
 
         Args:
-            obs: team observations before the step, arrays (n_envs, ...).
+            obs: team observations before the step, arrays or tensors (n_envs, ...).
             next_obs: team observations after it; after an episode's end, those of the next episode's start.
             actions: (n_envs, action_size), as in `TeamBatch`.
             rewards: (n_envs,).
@@ -210,17 +208,8 @@ class TeamReplayBuffer:
         """
         if obs is not self._newest:
             self._frames.write(self.pos, obs)
-        terminated = np.zeros(self.n_envs, bool)
-        slots = np.full(self.n_envs, -1, np.int32)
-        if isinstance(infos, LazyInfos) and infos.is_untouched:
-            ended = infos.ended
-            terminated[ended] = ~infos.cut[ended]
-            slots[ended] = self._store_finals(infos.finals, len(ended))
-        else:
-            for env in np.flatnonzero(dones):
-                info = infos[env]
-                terminated[env] = not info.get("TimeLimit.truncated", False)
-                slots[env] = self._store_final(info["terminal_observation"])
+        on_device = isinstance(infos, DeviceInfos) and infos.is_untouched
+        terminated, slots = (self._ends_on_device if on_device else self._ends)(dones, infos)
         write_place(self.actions, self.pos, actions)
         write_place(self.rewards, self.pos, rewards)
         write_place(self.terminated, self.pos, terminated)
@@ -233,9 +222,37 @@ class TeamReplayBuffer:
         if self.pos == self.rows:
             self.full, self.pos = True, 0
         # The row ahead holds the newest successor, so it can hold no transition of its own.
-        self._release_slots(self.pos)
+        if self.full:
+            self._finals.release(self.final_slots[self.pos])
+            self.final_slots[self.pos] = -1
         self._frames.write(self.pos, next_obs)
         self._newest = next_obs
+
+    def _ends(self, dones: Any, infos: Any) -> tuple[Any, Any]:
+        """Where episodes really ended, and where their last observations are kept now; -1: nowhere."""
+        terminated = np.zeros(self.n_envs, bool)
+        slots = np.full(self.n_envs, -1, np.int32)
+        if isinstance(infos, LazyInfos) and infos.is_untouched:
+            ended = infos.ended
+            terminated[ended] = ~infos.cut[ended]
+            slots[ended] = self._finals.keep_all(infos.finals, len(ended))
+        else:
+            for env in np.flatnonzero(np.asarray(dones)):
+                info = infos[env]
+                terminated[env] = not info.get("TimeLimit.truncated", False)
+                slots[env] = self._finals.keep(info["terminal_observation"])
+        return terminated, slots
+
+    def _ends_on_device(self, dones: Tensor, infos: Any) -> tuple[Any, Any]:
+        """The same of tensors, without a look from the host."""
+        if infos.has_no_end:
+            return False, -1
+        dones = dones.to(self.device)
+        return dones & ~infos.device_cut.to(self.device), self._finals.keep_on_device(dones, infos.device_finals)
+
+    def make_room(self, n_steps: int) -> None:
+        """See to the room for ends of episodes in so many vector steps of tensors; may look at the device."""
+        self._finals.make_room(n_steps)
 
     def cut(self) -> None:
         """End the running episodes here, as by a time limit: the environments are about to be reset unseen."""
@@ -245,7 +262,7 @@ class TeamReplayBuffer:
         for env in range(self.n_envs):
             if self.final_slots[newest, env] < 0:
                 successor = {name: frame[self.pos, env] for name, frame in self.frames.items()}
-                self.final_slots[newest, env] = self._store_final(successor)
+                self.final_slots[newest, env] = self._finals.keep(successor)
 
     def sample(self, batch_size: int, normalizer: Normalizer | None = None, tagged: bool = False) -> TeamBatch:
         """Draw transitions by the rule, in time independent of the fill.
@@ -287,7 +304,7 @@ class TeamReplayBuffer:
         following = (last + self.n_envs) % (self.rows * self.n_envs)
         slots = self.final_slots.view(-1).index_select(0, last)
         frames = self._seen(self._frames.read(places), normalizer, tagged)
-        next_frames = self._seen(self._frames.read_or(following, self._finals, slots), normalizer, tagged)
+        next_frames = self._seen(self._frames.read_or(following, self._finals.store, slots), normalizer, tagged)
         batch = TeamBatch(
             state=self._state(frames),
             next_state=self._state(next_frames),
@@ -360,36 +377,3 @@ class TeamReplayBuffer:
         if STATE in frames:
             return frames[STATE]
         return torch.cat([as_rows(frames[name]).float() for name in self.team.names], dim=-1)
-
-    def _store_final(self, obs: Mapping[str, np.ndarray | Tensor]) -> int:
-        if not self._free_slots:
-            self._grow_finals()
-        slot = self._free_slots.pop()
-        self._finals.write(slot, obs)
-        return slot
-
-    def _store_finals(self, obs: Mapping[str, np.ndarray | Tensor], n: int) -> list[int]:
-        """The same for n observations, (n, ...) by name."""
-        if n == 0:
-            return []
-        while len(self._free_slots) < n:
-            self._grow_finals()
-        slots = self._free_slots[: -n - 1 : -1]
-        del self._free_slots[-n:]
-        places = torch.as_tensor(slots, device=self.device)
-        for name, view in self.finals.items():
-            view[places] = torch.as_tensor(obs[name]).to(self.device, view.dtype)
-        return slots
-
-    def _grow_finals(self) -> None:
-        old, kept = len(next(iter(self.finals.values()))), self._finals
-        new = min(2 * old, self.rows * self.n_envs)
-        self._finals = RowStore(kept.layout, (new,), self.device)
-        self._finals.copy_from(kept)
-        self._free_slots.extend(range(new - 1, old - 1, -1))
-
-    def _release_slots(self, row: int) -> None:
-        if self.full:
-            slots = self.final_slots[row]
-            self._free_slots.extend(slots[slots >= 0].tolist())
-            self.final_slots[row] = -1

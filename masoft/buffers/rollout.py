@@ -12,6 +12,7 @@ from torch import Tensor
 
 from masoft import habits
 from masoft.buffers.memory import check_fits, layout_bytes
+from masoft.infos import DeviceInfos
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
 
 STEP_BYTES = 10
@@ -122,6 +123,9 @@ class TeamRolloutBuffer:
         """Forget everything."""
         self.pos = 0
         self.finals: list[tuple[int, int, Mapping[str, np.ndarray]]] = []
+        # Steps of tensors: where time limits ended episodes, and all that was seen there; read at the rollout's end.
+        self._device_finals: list[tuple[int, Tensor, Mapping[str, Tensor]]] = []
+        self._final_blocks: list[tuple[Tensor, Tensor, dict[str, Tensor]]] = []
 
     @property
     def is_full(self) -> bool:
@@ -130,17 +134,17 @@ class TeamRolloutBuffer:
 
     def add(
         self,
-        obs: Mapping[str, np.ndarray],
-        starts: np.ndarray,
-        actions: np.ndarray,
-        rewards: np.ndarray,
-        dones: np.ndarray,
+        obs: Mapping[str, Any],
+        starts: Any,
+        actions: Any,
+        rewards: Any,
+        dones: Any,
         infos: list[dict[str, Any]],
     ) -> None:
         """Store one step of every environment.
 
         Args:
-            obs: team observations before the step, arrays (n_envs, ...).
+            obs: team observations before the step, arrays or tensors (n_envs, ...).
             starts: (n_envs,), true where an episode starts with this step.
             actions: (n_envs, action_size), as drawn.
             rewards: (n_envs,).
@@ -148,20 +152,57 @@ class TeamRolloutBuffer:
             infos: one an environment, with SB3's ``terminal_observation`` and ``TimeLimit.truncated`` at the ends.
         """
         self._see(self.pos, obs, starts)
+        if isinstance(infos, DeviceInfos) and infos.is_untouched:
+            cut = infos.device_cut
+            terminated = dones & ~cut
+            if not infos.has_no_end:
+                self._device_finals.append((self.pos, cut, infos.device_finals))
+        else:
+            terminated = self._ends(np.asarray(dones), infos)
+        step = {"actions": actions, "rewards": rewards, "ended": dones, "terminated": terminated}
+        for name, values in step.items():
+            _write(getattr(self, name), self._windows[name], self.pos, values)
+        self.pos += 1
+
+    def _ends(self, dones: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
+        """Where episodes really ended, (n_envs,); keeps what was last seen of the others that ended."""
         terminated = np.zeros(self.n_envs, bool)
         for env in np.flatnonzero(dones) if dones.any() else ():
             if infos[env].get("TimeLimit.truncated", False):
                 self.finals.append((self.pos, int(env), infos[env]["terminal_observation"]))
             else:
                 terminated[env] = True
-        step = {"actions": actions, "rewards": rewards, "ended": dones, "terminated": terminated}
-        for name, values in step.items():
-            _write(self._windows[name], self.pos, values)
-        self.pos += 1
+        return terminated
 
-    def finish(self, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
-        """Store what is seen after the last step, arrays (n_envs, ...)."""
+    def finish(self, obs: Mapping[str, Any], starts: Any) -> None:
+        """Store what is seen after the last step, arrays or tensors (n_envs, ...)."""
         self._see(self.n_steps, obs, starts)
+        self._look_at_finals()
+
+    def _look_at_finals(self) -> None:
+        """Of all that was seen last on a device, keep what time limits ended: one look for all steps."""
+        kept, self._device_finals = self._device_finals, []
+        if not kept:
+            return
+        envs = [cut.nonzero().squeeze(1) for cut in torch.stack([cut for _, cut, _ in kept]).cpu()]
+        for (step, cut, frames), here in zip(kept, envs, strict=True):
+            if len(here):
+                rows = here.to(cut.device)
+                steps = torch.full((len(here),), step, device=self.device)
+                chosen = {name: frames[name].index_select(0, rows).to(self.device) for name in self.frames}
+                self._final_blocks.append((steps, here.to(self.device), chosen))
+
+    @property
+    def has_finals(self) -> bool:
+        """Whether a time limit ended an episode."""
+        return bool(self.finals or self._final_blocks)
+
+    def final_places(self) -> tuple[Tensor, Tensor]:
+        """Step and environment of each end by a time limit, in the order of `last_frames`."""
+        steps = torch.tensor([step for step, _, _ in self.finals], dtype=torch.long, device=self.device)
+        envs = torch.tensor([env for _, env, _ in self.finals], dtype=torch.long, device=self.device)
+        blocks = self._final_blocks
+        return torch.cat([steps, *(block[0] for block in blocks)]), torch.cat([envs, *(block[1] for block in blocks)])
 
     def cut(self, obs: Mapping[str, np.ndarray]) -> None:
         """End the running episodes after the newest step, as by a time limit.
@@ -174,19 +215,23 @@ class TeamRolloutBuffer:
         for env in range(self.n_envs):
             if not self.ended[self.pos - 1, env]:
                 self.ended[self.pos - 1, env] = True
-                self.finals.append((self.pos - 1, env, {name: np.array(values[env]) for name, values in obs.items()}))
+                self.finals.append((self.pos - 1, env, {name: _copy(values[env]) for name, values in obs.items()}))
 
     def last_frames(self) -> dict[str, Tensor]:
-        """What was seen at the ends of truncated episodes, in the order of ``finals``: (len(finals), ...) by key."""
-        return {
-            name: torch.stack([torch.as_tensor(obs[name]) for _, _, obs in self.finals]).to(self.device, frame.dtype)
-            for name, frame in self.frames.items()
-        }
+        """What was seen at the ends by time limits, in the order of `final_places`, (n, ...) by key."""
+        found = {}
+        for name, frame in self.frames.items():
+            parts = [frames[name].to(frame.dtype) for _, _, frames in self._final_blocks]
+            if self.finals:
+                ends = torch.stack([torch.as_tensor(obs[name]) for _, _, obs in self.finals])
+                parts.insert(0, ends.to(self.device, frame.dtype))
+            found[name] = torch.cat(parts)
+        return found
 
-    def _see(self, row: int, obs: Mapping[str, np.ndarray], starts: np.ndarray) -> None:
+    def _see(self, row: int, obs: Mapping[str, Any], starts: Any) -> None:
         for name, window in self._frame_windows.items():
-            _write(window, row, obs[name])
-        _write(self._windows["starts"], row, starts)
+            _write(self.frames[name], window, row, obs[name])
+        _write(self.starts, self._windows["starts"], row, starts)
 
     def _open_windows(self) -> None:
         """All tensors to write to: in main memory as NumPy sees them, which costs less around the copying."""
@@ -202,13 +247,19 @@ class TeamRolloutBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in the middle of a rollout."""
+        self._look_at_finals()
         finals = [(step, env, {k: np.asarray(v) for k, v in obs.items()}) for step, env, obs in self.finals]
+        for steps, envs, frames in self._final_blocks:
+            seen = {name: values.cpu().numpy() for name, values in frames.items()}
+            rows = enumerate(zip(steps.tolist(), envs.tolist(), strict=True))
+            finals += [(step, env, {name: values[k] for name, values in seen.items()}) for k, (step, env) in rows]
         kept = {name: getattr(self, name) for name in _PER_STEP}
         return {"pos": self.pos, "finals": finals, **kept, **{f"frames.{k}": v for k, v in self.frames.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave; shapes must match this buffer's."""
         self.pos = int(state["pos"])
+        self._device_finals, self._final_blocks = [], []
         self.finals = [(int(step), int(env), obs) for step, env, obs in state["finals"]]
         for name in _PER_STEP:
             getattr(self, name).copy_(state[name])
@@ -220,11 +271,17 @@ def _window(tensor: Tensor) -> np.ndarray | Tensor:
     return tensor.numpy() if tensor.is_cpu else tensor
 
 
-def _write(window: np.ndarray | Tensor, row: int, values: np.ndarray) -> None:
-    if isinstance(window, np.ndarray):
+def _write(tensor: Tensor, window: np.ndarray | Tensor, row: int, values: np.ndarray | Tensor) -> None:
+    if isinstance(values, Tensor):
+        tensor[row] = values
+    elif isinstance(window, np.ndarray):
         window[row] = values
     else:
         window[row] = torch.as_tensor(values)
+
+
+def _copy(values: Any) -> np.ndarray:
+    return np.array(values.cpu() if isinstance(values, Tensor) else values)
 
 
 def _layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

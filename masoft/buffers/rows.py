@@ -71,12 +71,14 @@ class RowStore:
         return found
 
 
-def write_place(target: Tensor, place: int, value: np.ndarray | Tensor) -> None:
+def write_place(target: Tensor, place: int, value: np.ndarray | Tensor | float) -> None:
     """``target[place] = value``; through NumPy where both lie in main memory, which costs less around the copying."""
     if target.is_cpu and isinstance(value, np.ndarray):
         target.numpy()[place] = value
-    else:
+    elif isinstance(value, np.ndarray):
         target[place] = torch.as_tensor(value)
+    else:
+        target[place] = value
 
 
 def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

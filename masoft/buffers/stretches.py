@@ -55,7 +55,7 @@ class ReplayStretches:
             "n_envs": self.buffer.n_envs,
             "n_added": self.buffer.n_added,
             "n_finals": next(iter(self.buffer.finals.values())).shape[0],
-            "free_slots": torch.tensor(self.buffer._free_slots, dtype=torch.int64),
+            "free_slots": torch.tensor(self.buffer._finals.free, dtype=torch.int64),
             "generator": self.buffer.generator.get_state(),
         }
 
@@ -71,13 +71,13 @@ class ReplayStretches:
                 which, cure = f"{name} of the replay buffer", "Use the buffer_size and n_envs that it was saved with."
                 raise ConfigurationError(explain(which, f"{head[name]}", getattr(buffer, name), cure))
         n_added, n_finals = int(head["n_added"]), int(head["n_finals"])
-        if n_added < 0 or not 0 <= n_finals <= buffer.rows * buffer.n_envs:
+        if n_added < 0 or not 0 <= n_finals <= buffer._finals.most:
             raise ConfigurationError(explain("The replay buffer's counts", "possible", (n_added, n_finals)))
         buffer.n_added, buffer.pos, buffer.full = n_added, n_added % buffer.rows, n_added >= buffer.rows
         buffer.generator.set_state(head["generator"])
-        while next(iter(buffer.finals.values())).shape[0] < n_finals:
-            buffer._grow_finals()
-        buffer._free_slots = head["free_slots"].tolist()
+        if len(buffer._finals) < n_finals:
+            buffer._finals.grow(n_finals)
+        buffer._finals.free = head["free_slots"].tolist()
         buffer.final_slots.fill_(-1)
         buffer._newest = None
 

@@ -7,7 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,13 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from masoft.envs.actions import ROUNDING, ActionSplitter
 from masoft.errors import ConfigurationError, EnvironmentFault, explain
-from masoft.infos import LazyInfos
+from masoft.infos import DeviceInfos, LazyInfos
 from masoft.spec import ACTION_MASK, ACTIVE, TeamSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from masoft.envs.on_device import DeviceSide
 
 Joint = dict[str, Any]
 SEPARATE = "Environments of a batch have no parts of their own; backend='dummy' makes separate ones."
@@ -24,11 +29,12 @@ SEPARATE = "Environments of a batch have no parts of their own; backend='dummy' 
 
 @dataclass(frozen=True)
 class BatchedStep:
-    """What one step of all environments gives.
+    """What one step of all environments gives: arrays, or tensors where the batch has a ``device``.
 
     Args:
         observations: team observations to act on next, (n_envs, ...) by name; first ones where an episode has ended.
-        finals: the same before any restart; only rows of episodes that have ended are read.
+        finals: the same before any restart; only rows of episodes that have ended are read. The very object that
+            ``observations`` is says that none has ended.
         rewards: (n_envs, n_agents); entries of agents that had left count nothing.
         terminated: (n_envs,), the episode is over for everybody.
         truncated: (n_envs,), it was cut short.
@@ -37,10 +43,10 @@ class BatchedStep:
 
     observations: Joint
     finals: Joint
-    rewards: NDArray[np.floating[Any]]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    successes: NDArray[np.bool_] | None = None
+    rewards: Any
+    terminated: Any
+    truncated: Any
+    successes: Any = None
 
 
 class BatchedVecEnv(VecEnv):
@@ -49,14 +55,21 @@ class BatchedVecEnv(VecEnv):
     To a learner it is what a DummyVecEnv of TeamEnvs is: the same observations, ``info["rewards"]``,
     ``info["terminal_observation"]`` and ``info["TimeLimit.truncated"]``, the same refusal of illegal actions.
 
+    With a ``device`` all is tensors there: ``_advance`` takes one and gives a step of new ones. Who passes ``step`` a
+    tensor gets tensors, and nothing is read from them: what is wrong is noted, and raised by `settle`. Who passes an
+    array gets stable-baselines3's arrays, and observations as tensors.
+
     Args:
         n_envs: number of environments.
         team: the team's specification.
         team_reward: ``"mean"``, ``"sum"`` or ``"shared"``, see `masoft.envs.TeamEnv`.
         name: for messages.
+        device: of the simulator's tensors; None: it gives arrays.
     """
 
-    def __init__(self, n_envs: int, team: TeamSpec, *, team_reward: str, name: str) -> None:
+    def __init__(
+        self, n_envs: int, team: TeamSpec, *, team_reward: str, name: str, device: torch.device | str | None = None
+    ) -> None:
         self.team, self.team_reward, self.name = team, team_reward, name
         self.render_mode = None
         super().__init__(n_envs, team.observation_space, team.action_space)
@@ -70,22 +83,32 @@ class BatchedVecEnv(VecEnv):
         self._slack = np.where(self._is_choice, np.float32(0), ROUNDING * (self._high - self._low))
         sizes = [n for agent in team.agents for n in agent.action.nvec]
         self._mask_offsets = np.cumsum([0, *sizes])[:-1]
-        self._mask: NDArray[Any] | None = None
-        self._active: NDArray[Any] | None = None
-        self._actions: NDArray[Any] | None = None
-        self._elapsed = 0
-        self.n_moves = 0
+        self._mask: Any = None
+        self._active: Any = None
+        self._actions: Any = None
+        self._elapsed = self._settled = self.n_moves = 0
+        self.device = None if device is None else self._open_side(device).device
+        self._gives_tensors = False
+
+    def _open_side(self, device: torch.device | str) -> DeviceSide:
+        from masoft.envs.on_device import DeviceSide  # here, since it imports torch
+
+        bounds = dict(low=self._low, high=self._high, slack=self._slack)
+        places = dict(choices=np.flatnonzero(self._is_choice), mask_offsets=self._mask_offsets)
+        self._side = DeviceSide(self.team, self.num_envs, device, self.team_reward, **bounds, **places)
+        return self._side
 
     @abstractmethod
     def _start(self, seeds: Sequence[int | None]) -> Joint:
         """Start an episode everywhere; a seed, where there is one, decides it and all that follow."""
 
     @abstractmethod
-    def _advance(self, actions: NDArray[Any]) -> BatchedStep:
+    def _advance(self, actions: Any) -> BatchedStep:
         """Step everywhere, and start those episodes anew that have ended.
 
         Args:
-            actions: (n_envs, action_size), legal, in the environment's units; choices are whole numbers.
+            actions: (n_envs, action_size), legal, in the environment's units; choices are whole numbers. An array; with
+                a ``device`` a float32 tensor there.
         """
 
     def reset(self) -> Joint:
@@ -94,10 +117,14 @@ class BatchedVecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         observations = self._start(seeds)
-        self._check_finite(observations)
+        if self.device is None:
+            self._check_finite(observations)
+        else:
+            self._side.look(observations)
+            self.settle()
         return self._remember(observations)
 
-    def step_async(self, actions: NDArray[Any]) -> None:
+    def step_async(self, actions: Any) -> None:
         """Keep the actions for `step_wait`.
 
         Raises:
@@ -107,7 +134,14 @@ class BatchedVecEnv(VecEnv):
             must, cure = "running when step is called", "Call reset first."
             raise EnvironmentFault(explain(f"The episodes of {self.name}", must, "none", cure))
         self._elapsed += 1
-        self._actions = self._legal(np.asarray(actions))
+        if self.device is None:
+            self._actions = self._legal(np.asarray(actions))
+            return
+        self._gives_tensors = not isinstance(actions, np.ndarray | list)
+        if self._gives_tensors:
+            self._actions = self._side.legal(actions, self._mask, self._active)
+        else:
+            self._actions = self._side.low.new_tensor(self._legal(np.asarray(actions)))
 
     def step_wait(self) -> Any:
         """Step.
@@ -124,17 +158,48 @@ class BatchedVecEnv(VecEnv):
         except Exception as error:
             cure = "The error above comes from the simulator itself."
             raise EnvironmentFault(explain(f"step {self._where()}", "free of errors", error, cure)) from error
+        if self.device is not None:
+            return self._told_on_device(step, acted)
         self._check_finite(step.finals)
         own = np.where(acted, step.rewards, 0)
         infos = LazyInfos(self.team.names, own, step.finals, step.terminated, step.truncated, step.successes)
         dones = step.terminated | step.truncated
         return self._remember(step.observations), self._team_reward(own, acted), dones, infos
 
+    def _told_on_device(self, step: BatchedStep, active: Any) -> Any:
+        """A step of tensors as ``step_wait`` gives it: tensors again, or arrays but for the observations."""
+        side, team = self._side, self.team
+        side.look(step.finals)
+        active = active if team.has_deaths else None
+        own = step.rewards if active is None else step.rewards.masked_fill(active == 0, 0)
+        rewards, dones = side.team_rewards(own, active), step.terminated | step.truncated
+        infos = DeviceInfos(team.names, own, step.finals, step.terminated, step.truncated, step.successes)
+        infos.has_no_end = step.finals is step.observations
+        observations = self._remember(step.observations)
+        if self._gives_tensors:
+            return observations, rewards, dones, infos
+        self.settle()
+        return observations, rewards.cpu().numpy(), dones.cpu().numpy(), infos
+
+    def settle(self) -> None:
+        """Raise what was wrong in the vector steps since the last call; reads one number from the device.
+
+        Raises:
+            EnvironmentFault: an illegal action, or numbers of the simulator's that are not finite.
+        """
+        fault = None if self.device is None else self._side.fault()
+        first, self._settled = self._settled, self._elapsed
+        if fault is not None:
+            where = f"at a vector step from {first} to {self._elapsed} of {self.name}"
+            cure = "Steps of arrays instead of tensors name the step, the agent and the number."
+            raise EnvironmentFault(explain(f"{fault[0]}, {where},", fault[1], "something else", cure))
+
     def _remember(self, observations: Joint) -> Joint:
         """Keep masks and flags, against which the next actions are checked."""
         self.n_moves += 1
         self._mask = observations.get(ACTION_MASK)
-        self._active = np.asarray(observations[ACTIVE]).astype(bool)
+        active = observations[ACTIVE]
+        self._active = np.asarray(active).astype(bool) if self.device is None else active
         return observations
 
     def _check_finite(self, observations: Joint) -> None:
@@ -167,9 +232,10 @@ class BatchedVecEnv(VecEnv):
         rounded = actions if whole else np.where(self._is_choice, np.rint(actions), actions)
         inside: NDArray[Any] = np.minimum(np.maximum(rounded, self._low), self._high)
         legal = np.abs(rounded - inside) <= self._slack  # not so for NaN
-        if self._mask is not None:
+        mask = self._mask if self.device is None or self._mask is None else self._mask.cpu().numpy()
+        if mask is not None:
             choices = np.where(legal, inside, 0)[:, self._is_choice].astype(np.int64)
-            legal[:, self._is_choice] &= np.take_along_axis(self._mask, choices + self._mask_offsets, 1) != 0
+            legal[:, self._is_choice] &= np.take_along_axis(mask, choices + self._mask_offsets, 1) != 0
         if not legal.all():
             for env in np.flatnonzero(~legal.all(1)):
                 self._refuse(int(env), actions[env])
@@ -179,8 +245,10 @@ class BatchedVecEnv(VecEnv):
     def _refuse(self, env: int, actions: NDArray[Any]) -> None:
         """Raise with the name of the agent; silent where only agents that have left are concerned."""
         assert self._active is not None
-        mask = None if self._mask is None else np.asarray(self._mask[env])
-        live = np.flatnonzero(self._active[env]).tolist()
+        row = None if self._mask is None else self._mask[env]
+        mask = None if row is None else np.asarray(row if self.device is None else row.cpu())
+        flags = self._active[env] if self.device is None else self._active[env].cpu().numpy()
+        live = np.flatnonzero(flags).tolist()
         self._splitter.split(actions, live, mask, lambda: f"in environment {env}, {self._where()}")
 
     def _fault(self, which: str, must: str, got: object, cure: str = "") -> NoReturn:
@@ -238,9 +306,24 @@ class BatchedVecEnv(VecEnv):
 class BatchMonitor(VecMonitor):
     """stable-baselines3's VecMonitor, which looks only at the episodes that have ended."""
 
+    episode_returns: Any
+    episode_lengths: Any
+    _counts_on_device: bool = False
+
+    def reset(self) -> Any:
+        """Start an episode in every environment."""
+        self._counts_on_device = False
+        return super().reset()
+
     def step_wait(self) -> Any:
         """Step, and tell the return and length of each episode that has ended."""
-        observations, rewards, dones, infos = self.venv.step_wait()
+        given: Any = self.venv.step_wait()
+        observations, rewards, dones, infos = given
+        if not isinstance(rewards, np.ndarray):
+            return observations, rewards, dones, self._watched_on_device(rewards, dones, infos)
+        if self._counts_on_device:
+            self._counts_on_device, so_far = False, (self.episode_returns, self.episode_lengths)
+            self.episode_returns, self.episode_lengths = (each.cpu().numpy() for each in so_far)
         self.episode_returns += rewards
         self.episode_lengths += 1
         for env in np.flatnonzero(dones).tolist():
@@ -260,6 +343,25 @@ class BatchMonitor(VecMonitor):
         self.episode_returns[dones] = 0
         self.episode_lengths[dones] = 0
         return observations, rewards, dones, infos
+
+    def _watched_on_device(self, rewards: Any, dones: Any, infos: DeviceInfos) -> DeviceInfos:
+        """Count in tensors, and let the infos know; only a file of episodes has to be written, and so read, at once."""
+        if not self._counts_on_device:
+            self._counts_on_device, so_far = True, (self.episode_returns, self.episode_lengths)
+            self.episode_returns, self.episode_lengths = (rewards.new_tensor(each) for each in so_far)
+        infos.returns, infos.lengths, infos.began = (
+            self.episode_returns + rewards,
+            self.episode_lengths + 1,
+            self.t_start,
+        )
+        goes_on = ~dones
+        self.episode_returns, self.episode_lengths = infos.returns * goes_on, infos.lengths * goes_on
+        if self.results_writer:
+            for env in infos.ended.tolist():
+                episode = infos.told(env)["episode"]
+                keywords = {key: infos[env][key] for key in self.info_keywords}
+                self.results_writer.write_row({**episode, "l": int(episode["l"]), **keywords})
+        return infos
 
 
 def monitored(vec_env: VecEnv, monitor_dir: str | None) -> VecMonitor:

@@ -66,7 +66,7 @@ class StackedLayers:
 
     def __init__(self, networks: Sequence[Sequence[nn.Module]]) -> None:
         self._layers = tuple(networks[0])
-        self._parameters = StackedParameters([nn.ModuleList(layers) for layers in networks])
+        self.parameters = StackedParameters([nn.ModuleList(layers) for layers in networks])
         self._read: dict[str, Tensor] | None = None
         self._steps: list[tuple[nn.Module, Tensor | None, Tensor | None]] = []
         self._few_steps: list[tuple[np.ndarray, np.ndarray, type[nn.Module] | None]] = []
@@ -78,7 +78,7 @@ class StackedLayers:
         Raises:
             RuntimeError: the inputs have another shape.
         """
-        if self._parameters.current() is not self._read:
+        if self.parameters.current() is not self._read:
             self._read_parameters()
         for layer, weight, bias in self._steps:
             if weight is None or bias is None:
@@ -98,9 +98,7 @@ class StackedLayers:
         Returns:
             (n_networks, batch, n_outputs); None for large batches, and for layers or weights that NumPy does not do.
         """
-        if self._parameters.current() is not self._read:
-            self._read_parameters()
-        if not self._few_steps or inputs.dtype != np.float32 or inputs.shape[1] * self._widest > FEW:
+        if inputs.dtype != np.float32 or not self.does_few(inputs.shape[1]):
             return None
         # Batches as columns: the weights lie in memory as this product reads them fastest.
         outputs = inputs.transpose(0, 2, 1)
@@ -113,9 +111,15 @@ class StackedLayers:
                 np.maximum(outputs, 0, out=outputs)
         return outputs.transpose(0, 2, 1)
 
+    def does_few(self, n: int) -> bool:
+        """Whether `of_few` does batches of n."""
+        if self.parameters.current() is not self._read:
+            self._read_parameters()
+        return bool(self._few_steps) and n * self._widest <= FEW
+
     def _read_parameters(self) -> None:
         """Windows into the stack as the products need them: transposed weights, one bias for all rows."""
-        self._read, self._steps = self._parameters.current(), []
+        self._read, self._steps = self.parameters.current(), []
         for k, layer in enumerate(self._layers):
             weight, bias = self._read.get(f"{k}.weight"), self._read.get(f"{k}.bias")
             if weight is not None and bias is not None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from masoft.fast import is_plain
+from masoft.fast.precision import full
 from masoft.functional.observations import TaggedRows
 
 
@@ -30,7 +31,7 @@ class ScalarLinear(nn.Linear):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, n_inputs) to (batch,)."""
-        return torch.addmv(self.bias, inputs, self.weight[0])
+        return torch.addmv(self.bias, inputs.to(self.weight.dtype), self.weight[0])
 
 
 def pass_through(inputs: Tensor | TaggedRows, layers: Iterable[nn.Module]) -> Tensor:
@@ -45,7 +46,7 @@ def pass_through(inputs: Tensor | TaggedRows, layers: Iterable[nn.Module]) -> Te
         plain: Tensor = inputs.written_out() if isinstance(inputs, TaggedRows) else inputs
         for layer in layers:
             plain = layer(plain)
-        return plain
+        return full(plain)
     helps = isinstance(inputs, TaggedRows) or (inputs.dim() == 2 and torch.is_grad_enabled())
     if helps and is_written_out(layers):
         weights = [weight for layer in layers[::2] for weight in (layer.weight, layer.bias)]

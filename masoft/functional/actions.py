@@ -78,6 +78,35 @@ def to_environment(team: TeamSpec, actions: np.ndarray) -> np.ndarray:
     return scaled
 
 
+class ToEnvironment:
+    """`to_environment` for tensors, which stay on their device; the bounds are brought there once.
+
+    Args:
+        team: the team's specification.
+        device: where the actions lie.
+    """
+
+    def __init__(self, team: TeamSpec, device: torch.device) -> None:
+        space = team.action_space
+        self.device, self._bounds, self._choices = device, None, None
+        if isinstance(space, spaces.Box):
+            low, high = (torch.as_tensor(bound, device=device) for bound in (space.low, space.high))
+            self._bounds = low, high, high - low
+            columns = [k for where in team.categorical_slices for k in range(where.start, where.stop)]
+            self._choices = torch.tensor(columns, device=device) if columns else None
+
+    def __call__(self, actions: Tensor) -> Tensor:
+        """(n, action_size) to the same, number for number what `to_environment` gives."""
+        if self._bounds is None:
+            return actions.long()
+        low, high, width = self._bounds
+        scaled = ((actions + 1) * 0.5).mul_(width).add_(low)
+        scaled = torch.minimum(torch.maximum(scaled, low), high)
+        if self._choices is None:
+            return scaled
+        return scaled.index_copy(1, self._choices, actions.index_select(1, self._choices))
+
+
 def unit_to_box(action: ActionSpec, values: np.ndarray) -> np.ndarray:
     """Entries in [-1, 1] scaled onto the Box's own bounds, float32; never a rounding error outside them."""
     return _between(action.low, action.high, values)

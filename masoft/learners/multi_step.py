@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from masoft.functional.soft import soft_target
 from masoft.mirror.returns import ReturnRule
 from masoft.policies.acting import ActingPolicy
 from masoft.policies.teammates import Teammate
-from masoft.spec import ActionSpec
+from masoft.spec import ACTION_MASK, ACTIVE, ActionSpec
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,14 @@ def joint_log_prob(policy: ActingPolicy, at: States, actions: Tensor, uniform: C
             log_prob = policy.distribution(i, at.observations[i], at.masks).log_prob(actions[:, where])
         total = total + (log_prob if at.active is None else log_prob * at.active[:, i])
     return total
+
+
+def log_prob_taken(policy: ActingPolicy, obs: Mapping[str, Any], actions: Any, uniform: Collection[int]) -> Tensor:
+    """`joint_log_prob` of joint actions that were just drawn, at team observations of arrays or tensors; (n_envs,)."""
+    seen = {name: torch.as_tensor(values, device=policy.device) for name, values in obs.items()}
+    active = seen[ACTIVE].float() if ACTIVE in seen else None
+    at = States(None, tuple(seen[name] for name in policy.team.names), seen.get(ACTION_MASK), active)
+    return joint_log_prob(policy, at, torch.as_tensor(actions, device=policy.device), uniform)
 
 
 def uniform_log_prob(action: ActionSpec, mask: Tensor | None, like: Tensor) -> Tensor:

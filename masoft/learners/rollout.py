@@ -65,7 +65,7 @@ def evaluate_rollout(
         rewards = rewards + ent_coef * layout.from_rows(entropies.sum(-1))
     next_values = values[1:].clone()
     if last_values is not None:
-        next_values[_places(buffer)] = last_values
+        next_values[buffer.final_places()] = last_values
     errors = td_errors(rewards, values[:-1], next_values, buffer.terminated, gamma)
     advantages = generalised_advantages(errors, buffer.ended, gamma * gae_lambda)
     own = zip(old, policy.team.action_slices, strict=True)
@@ -126,10 +126,10 @@ def _values(
     if before is not None and remembered is not None:
         at_starts = _at_sequence_starts(before, remembered[:-1], policy.sequence_length)
         after = remembered[-2]
-    if buffer.finals:
+    if buffer.has_finals:
         sequences = None
         if remembered is not None:
-            hidden = remembered[_places(buffer)]
+            hidden = remembered[buffer.final_places()]
             sequences = Sequences(torch.zeros(1, len(hidden), device=hidden.device), hidden)
         last_values, _ = critic.returns(_critic_inputs(policy, buffer.last_frames()), sequences)
     return values, last_values, at_starts, after
@@ -157,9 +157,3 @@ def _numbers(buffer: TeamRolloutBuffer) -> Tensor:
     """Numbers of all steps in the order of time, (n_steps, n_envs)."""
     numbers = torch.arange(buffer.n_steps * buffer.n_envs, device=buffer.device)
     return numbers.view(buffer.n_steps, buffer.n_envs)
-
-
-def _places(buffer: TeamRolloutBuffer) -> tuple[Tensor, Tensor]:
-    """Step and environment of each truncated end."""
-    steps, envs = zip(*((step, env) for step, env, _ in buffer.finals), strict=True)
-    return torch.tensor(steps, device=buffer.device), torch.tensor(envs, device=buffer.device)

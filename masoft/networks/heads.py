@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from masoft.distributions import Categoricals, Distribution, FixedAction, SquashedGaussian
 from masoft.errors import ConfigurationError, explain
+from masoft.fast.precision import full
 from masoft.spec import ActionSpec, AgentSpec
 
 LOG_STD_MIN = -20.0
@@ -37,7 +38,7 @@ class Head(nn.Module, ABC):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
         """Distribution over actions for features (batch, n_features); mask (batch, sum(nvec)), true = legal."""
-        return self.read(self.linear(features), mask)
+        return self.read(full(self.linear(features)), mask)
 
     @abstractmethod
     def read(self, outputs: Tensor, mask: Tensor | None = None) -> Distribution:

@@ -41,11 +41,13 @@ class ActingPolicy(BasePolicy, ABC):
     Attributes:
         team: the team's specification.
         actors: one module an agent; agents that share an actor have the same one.
+        recorded: acts in the policy's place from a recording, see `RecordedActing`; None: it acts by itself.
     """
 
     team: TeamSpec
     actors: nn.ModuleList
     _ensembles: tuple[Ensemble, ...] | None = None
+    recorded: Any = None
 
     @property
     def memory_sizes(self) -> tuple[int, ...]:
@@ -97,6 +99,21 @@ class ActingPolicy(BasePolicy, ABC):
         masks = seen.get(ACTION_MASK) if self.team.has_masks else None
         return {name: self.distribution(i, seen[name], masks) for i, name in enumerate(self.team.names)}
 
+    def _groups(self) -> tuple[Ensemble, ...]:
+        """Who acts together."""
+        if self._ensembles is None:
+            helps = getattr(type(self).distribution, "asks_actor_alone", False) and not is_plain()
+            self._ensembles = ensembles(self.team, [*self.actors]) if helps else ()
+        return self._ensembles
+
+    def stacks(self) -> list[Any]:
+        """The parameters of those who act together, as they are stacked now; other objects where they were moved."""
+        return [stack for some in self._groups() for stack in some.stacks()]
+
+    def acts_by_arrays(self, n: int) -> bool:
+        """Whether some of the team act on n arrays by NumPy alone."""
+        return any(some.acts_by_arrays(n) for some in self._groups())
+
     def forget_groups(self) -> None:
         """Look anew which actors can act together; called after one has been replaced."""
         self._ensembles = None
@@ -114,42 +131,58 @@ class ActingPolicy(BasePolicy, ABC):
         Returns:
             (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers.
         """
-        return self.act_on(obs, (), None, deterministic, generator)[0]
+        actions: np.ndarray = self.act_on(obs, (), None, deterministic, generator)[0]
+        return actions
 
     def act_on(
         self,
-        obs: Mapping[str, np.ndarray],
+        obs: Mapping[str, Any],
         memories: Memories,
-        starts: np.ndarray | None,
+        starts: Any,
         deterministic: bool,
         generator: torch.Generator | None,
-    ) -> tuple[np.ndarray, Memories]:
+    ) -> tuple[Any, Memories]:
         """Joint actions for batched team observations, and what the agents remember now.
 
         Args:
-            obs: arrays (n, ...).
+            obs: arrays (n, ...), or tensors, which stay on the policy's device.
             memories: what the agents remember; empty before the first step, and without memory.
             starts: (n,), true where an episode starts; None: nowhere.
             deterministic: each policy's mode rather than a draw.
             generator: source of the draws.
 
         Returns:
-            (n, action_size): Box entries in units where the Box is [-1, 1], categorical parts as choice numbers; and
-            the memories.
+            (n, action_size): Box entries in units where the Box is [-1, 1], categorical parts as choice numbers, an
+            array, or a tensor where observations are some; and the memories.
         """
+        if self.recorded is not None:
+            done: tuple[Any, Memories] | None = self.recorded(self, obs, memories, starts, deterministic, generator)
+            if done is not None:
+                return done
+        return self.act_alone(obs, memories, starts, deterministic, generator)
+
+    def act_alone(
+        self,
+        obs: Mapping[str, Any],
+        memories: Memories,
+        starts: Any,
+        deterministic: bool,
+        generator: torch.Generator | None,
+    ) -> tuple[Any, Memories]:
+        """The same without a recording."""
         joint_mask = self._joint_mask(obs)
-        if self._ensembles is None:
-            helps = getattr(type(self).distribution, "asks_actor_alone", False) and not is_plain()
-            self._ensembles = ensembles(self.team, [*self.actors]) if helps else ()
-        parts: dict[int, np.ndarray] = {}
+        groups = self._groups()
+        stays = isinstance(obs[self.team.names[0]], Tensor)
+        parts: dict[int, Any] = {}
         remembered: dict[int, Tensor] = {}
-        for some in self._ensembles:
-            parts.update(zip(some.members, some.act(obs, joint_mask, deterministic, generator), strict=True))
+        for some in groups:
+            act = some.act_on_device if stays else some.act
+            parts.update(zip(some.members, act(obs, joint_mask, deterministic, generator), strict=True))
         alone = [i for i in range(self.team.n_agents) if i not in parts]
         sizes = self.memory_sizes if alone else ()
         for i in alone:
             # Memories go into the graph when a rollout is learnt from, which inference tensors cannot.
-            with torch.no_grad() if sizes[i] else torch.inference_mode():
+            with torch.no_grad() if sizes[i] or stays else torch.inference_mode():
                 seen = torch.as_tensor(obs[self.team.names[i]], device=self.device)
                 if sizes[i]:
                     memory, mask = memories[i] if memories else None, self.own_mask(i, joint_mask)
@@ -157,9 +190,8 @@ class ActingPolicy(BasePolicy, ABC):
                 else:
                     policy: Choice = self.distribution(i, seen, joint_mask)
                     action = policy.mode() if deterministic else policy.sample(generator)
-                parts[i] = action.cpu().numpy()
-        actions = [parts[i] for i in range(len(parts))]
-        joint = np.concatenate(actions, axis=-1, dtype=np.float32, casting="unsafe")
+                parts[i] = action if stays else action.cpu().numpy()
+        joint = _side_by_side([parts[i] for i in range(len(parts))])
         return joint, self._in_order(remembered, len(joint)) if remembered else ()
 
     def step(
@@ -168,7 +200,7 @@ class ActingPolicy(BasePolicy, ABC):
         observation: Tensor,
         mask: Tensor | None,
         memory: Tensor | None,
-        starts: np.ndarray | None,
+        starts: Any,
         deterministic: bool,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
@@ -192,3 +224,10 @@ class ActingPolicy(BasePolicy, ABC):
         """One tensor an agent; of those who remember nothing (n, 0)."""
         nothing = torch.zeros(n, 0, device=self.device)
         return tuple(remembered.get(i, nothing) for i in range(self.team.n_agents))
+
+
+def _side_by_side(parts: list[Any]) -> Any:
+    """The agents' actions as one joint action, float32."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat([part.float() for part in parts], dim=-1)
+    return np.concatenate(parts, axis=-1, dtype=np.float32, casting="unsafe")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from masoft.distributions import Categoricals
 from masoft.mirror.exploration import GaussianNoise, Noise
@@ -26,15 +27,23 @@ def uniform_actions(
     Returns:
         (n, action_size): Box entries in [-1, 1], categorical parts as choice numbers.
     """
+    drawn = uniform_on(torch.device("cpu"), team, n, None if masks is None else torch.as_tensor(masks), generator)
+    return drawn.numpy()
+
+
+def uniform_on(
+    device: torch.device, team: TeamSpec, n: int, masks: Tensor | None, generator: torch.Generator | None
+) -> Tensor:
+    """The same as a tensor on a device, where masks and generator are too."""
     parts = []
     for agent, where in zip(team.agents, team.mask_slices, strict=True):
         if agent.action.is_box:
-            parts.append(torch.rand((n, agent.action.size), generator=generator) * 2 - 1)
+            parts.append(torch.rand((n, agent.action.size), generator=generator, device=device) * 2 - 1)
         else:
-            mask = None if masks is None else torch.as_tensor(masks[:, where])
-            logits = torch.zeros(n, agent.action.mask_size)
+            mask = None if masks is None else masks[:, where]
+            logits = torch.zeros(n, agent.action.mask_size, device=device)
             parts.append(Categoricals(logits, agent.action.nvec, mask).sample(generator).float())
-    return torch.cat(parts, dim=-1).numpy()
+    return torch.cat(parts, dim=-1)
 
 
 def noisy_actions(
@@ -76,6 +85,39 @@ def noisy_actions(
     for where in (team.action_slices[i] for i in resting):
         explored[:, where] = actions[:, where]
     return explored
+
+
+def noisy_on_device(
+    team: TeamSpec,
+    actions: Tensor,
+    noise: float | Noise,
+    epsilon: float,
+    masks: Tensor | None,
+    generators: tuple[torch.Generator, torch.Generator],
+    resting: Collection[int] = (),
+) -> Tensor:
+    """`noisy_actions` for tensors, which stay on their device.
+
+    Args:
+        team, actions, noise, epsilon, masks, resting: as there.
+        generators: on the CPU, of noise and of who acts uniformly; on the device of the actions, of uniform actions.
+    """
+    device, n = actions.device, len(actions)
+    of_noise, of_actions = generators
+    added = noise if isinstance(noise, Noise) else GaussianNoise(noise)
+    uniform = uniform_on(device, team, n, masks, of_actions) if team.mask_size > 0 and epsilon > 0 else actions
+    parts = []
+    for i, (agent, where) in enumerate(zip(team.agents, team.action_slices, strict=True)):
+        own = actions[:, where]
+        if agent.action.is_box:
+            moved = (own + added.draw((n, agent.action.size), of_noise).to(device)).clamp(-1, 1)
+        elif epsilon > 0:
+            is_random = (torch.rand(n, generator=of_noise) < epsilon).to(device)
+            moved = torch.where(is_random.unsqueeze(1), uniform[:, where], own)
+        else:
+            moved = own
+        parts.append(own if i in resting else moved)
+    return torch.cat(parts, dim=-1)
 
 
 def epsilon_at(initial: float, final: float, fraction: float, progress_remaining: float) -> float:

@@ -75,7 +75,31 @@ class Ensemble:
             actions: np.ndarray = (policy.mode() if deterministic else policy.sample(generator)).cpu().numpy()
         return actions
 
-    def choice(self, obs: Mapping[str, np.ndarray], masks: Tensor | None) -> Any:
+    def stacks(self) -> list[Any]:
+        """The members' parameters as they are stacked now."""
+        if self._shared is not None:
+            return []
+        both = self._layers.parameters, self._deviations
+        return [stack.current() for stack in both if stack is not None]
+
+    def acts_by_arrays(self, n: int) -> bool:
+        """Whether `act` does n arrays by NumPy alone."""
+        return self._shared is None and self._deviations is not None and self._layers.does_few(n)
+
+    @torch.no_grad()
+    def act_on_device(
+        self,
+        obs: Mapping[str, Tensor],
+        masks: Tensor | None,
+        deterministic: bool,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """The same for tensors; what comes out stays on the device."""
+        policy = self.choice(obs, masks)
+        actions: Tensor = policy.mode() if deterministic else policy.sample(generator)
+        return actions
+
+    def choice(self, obs: Mapping[str, Any], masks: Tensor | None) -> Any:
         """The members' policies as one record, whose tensors are (n_members, batch, size).
 
         Args:

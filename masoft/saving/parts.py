@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch.optim import Optimizer
 
 
@@ -20,6 +21,10 @@ class StatePart(Protocol):
     def load_state_dict(self, state_dict: Any) -> Any:
         """Take back what `state_dict` gave."""
         ...
+
+
+ARRAYS = (np.ndarray, torch.Tensor)
+"""Steps of a simulator on a device leave tensors where others leave arrays."""
 
 
 class Attributes:
@@ -42,7 +47,8 @@ class Attributes:
         """Set them; a value of another type than the present one is refused."""
         for name in self._names:
             value, present = state_dict[name], getattr(self._owner, name)
-            if present is not None and type(value) is not type(present):
+            are_arrays = isinstance(value, ARRAYS) and isinstance(present, ARRAYS)
+            if present is not None and type(value) is not type(present) and not are_arrays:
                 raise TypeError(f"{name} must be a {type(present).__name__}, not {value!r}")
             setattr(self._owner, name, value)
 

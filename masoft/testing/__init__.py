@@ -13,6 +13,7 @@ _HOME = {
     "check_env": "masoft.testing.env_checks",
     "check_neighborhood": "masoft.testing.check_neighborhood",
     "check_recordable": "masoft.testing.check_recordable",
+    "host_reads": "masoft.testing.host_reads",
 }
 
 __all__ = [*sorted(_HOME)]

@@ -1,4 +1,4 @@
-"""Whether a model's updates can be recorded once and replayed, as a CUDA graph replays them; no GPU is needed."""
+"""Whether a model's updates and its acting can be recorded and replayed, as a CUDA graph is; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from masoft.errors import ConfigurationError, explain
 from masoft.fast.recorder import Recorder, Unrecorded, not_recorded
 from masoft.fast.recording import Runner
+from masoft.testing.check_acting import check_acting
 from masoft.validation import Integer, check_parameters
 
 Algorithm = Any
@@ -28,7 +29,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
 
     ``n`` updates are done from the model's present state as they are, and ``n`` from the same state of which the first
     ones are recorded and the rest replayed. Weights, optimisers, logged figures and generators have to be equal after
-    each. The model is then as it was before. One that has no experience yet plays some steps in its environment.
+    each; then the same of acting. The model is then as it was before. One that has no experience yet plays some steps.
 
     Args:
         model: a model of any of masoft's classes, with the drift, the critic, the networks to be tried.
@@ -55,6 +56,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
             _restore(model, before)
             recorder = _recorder_of(model)
             _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model)))
+            check_acting(model, min(n, 12))
         finally:
             _restore(model, before)
         _check_replays(recorder)

@@ -66,7 +66,7 @@ FAULTS = [
           "torch._foreach_lerp_(old, parameters, 1 - share)", (PRESENCE,)),
     Fault("learners/rollout.py", "after = remembered[-2]", "after = remembered[-1]",
           (LEARNERS,)),
-    Fault("learners/rollout.py", "next_values[_places(buffer)] = last_values", "pass", (IDENTITIES,)),
+    Fault("learners/rollout.py", "next_values[buffer.final_places()] = last_values", "pass", (IDENTITIES,)),
     Fault("learners/rollout.py", "else entropies * active", "else entropies", (LEARNERS,)),
     # The equations.
     Fault("functional/returns.py", "factors[:-1] *= trace[1:]", "factors[:-1] *= trace[:-1]", (PARTS,)),

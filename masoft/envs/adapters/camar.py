@@ -70,11 +70,12 @@ def make_camar_vec(
     seed: int | None = None,
     team_reward: str = "auto",
     monitor_dir: str | None = None,
+    tensors: bool | None = None,
     **options: Any,
 ) -> VecMonitor:
     """See `Routing`; map i is seeded with seed + i."""
     batch = _shared(map_name, json.dumps(options, sort_keys=True))
-    return vec_of(batch, n_envs, seed=seed, team_reward=team_reward, monitor_dir=monitor_dir)
+    return vec_of(batch, n_envs, seed=seed, team_reward=team_reward, monitor_dir=monitor_dir, tensors=tensors)
 
 
 @functools.lru_cache(maxsize=8)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 from stable_baselines3.common.vec_env import VecMonitor
 
-from masoft.envs.adapters.jax_scene import Scene, keys_to_start, load_jax, plain, restored
+from masoft.envs.adapters.jax_scene import (
+    Scene,
+    as_jax,
+    as_tensor,
+    keys_to_start,
+    load_jax,
+    plain,
+    restored,
+    tensor_device,
+)
 from masoft.envs.batched import BatchedStep, BatchedVecEnv, Joint, monitored
 from masoft.envs.inspection import choose_team_reward, read_team
 from masoft.errors import EnvironmentFault, explain
@@ -172,22 +181,33 @@ class JaxVecEnv(BatchedVecEnv):
         batch: the game's functions.
         n_envs: number of games.
         team_reward: see `masoft.envs.TeamEnv`.
+        tensors: keep all as tensors where JAX computes, see `BatchedVecEnv`; by default where that is not the CPU.
     """
 
-    def __init__(self, batch: Batch, n_envs: int = 1, *, team_reward: str = "auto") -> None:
+    def __init__(
+        self, batch: Batch, n_envs: int = 1, *, team_reward: str = "auto", tensors: bool | None = None
+    ) -> None:
         single = JaxTeam(batch)
         self.batch = batch
         self._scene: Scene | None = None
-        self._everybody = np.ones((n_envs, batch.game.n_agents), np.int8)
+        self._everybody: Any = np.ones((n_envs, batch.game.n_agents), np.int8)
         chosen = choose_team_reward(single, team_reward)
-        super().__init__(n_envs, read_team(single), team_reward=chosen, name=batch.game.name)
+        name, device = batch.game.name, tensor_device(tensors)
+        super().__init__(n_envs, read_team(single), team_reward=chosen, name=name, device=device)
+        if device is not None:
+            self._everybody = self._side.low.new_ones(n_envs, batch.game.n_agents)
 
     def _start(self, seeds: Sequence[int | None]) -> Joint:
         self._scene, seen = self.batch.start(keys_to_start(seeds, self._scene))
         return self._joint(seen)
 
-    def _advance(self, actions: NDArray[Any]) -> BatchedStep:
+    def _advance(self, actions: Any) -> BatchedStep:
         space = self.batch.game.action_space
+        if self.device is not None:
+            joint = as_jax(actions.reshape(self.num_envs, self.team.n_agents, *(space.shape or ())))
+            self._scene, seen, outcome, final = self.batch.step_on(self._scene, joint.astype(space.dtype))
+            told = (as_tensor(each) for each in (outcome.rewards, outcome.terminated, outcome.truncated, outcome.won))
+            return BatchedStep(self._joint(seen), self._joint(final), *told)
         joint = actions.reshape(self.num_envs, self.team.n_agents, *(space.shape or ())).astype(space.dtype)
         self._scene, seen, outcome, final = self.batch.step_on(self._scene, joint)
         terminated, truncated = np.asarray(outcome.terminated), np.asarray(outcome.truncated)
@@ -211,15 +231,23 @@ class JaxVecEnv(BatchedVecEnv):
         self._scene = restored(self._scene, values["scene"])
 
     def _joint(self, seen: Any) -> Joint:
+        if self.device is not None:
+            return {**dict(zip(self.team.names, as_tensor(seen).unbind(1), strict=True)), ACTIVE: self._everybody}
         by_agent = np.ascontiguousarray(np.swapaxes(np.asarray(seen), 0, 1))
         return {**dict(zip(self.team.names, by_agent, strict=True)), ACTIVE: self._everybody}
 
 
 def vec_of(
-    batch: Batch, n_envs: int, *, seed: int | None = None, team_reward: str = "auto", monitor_dir: str | None = None
+    batch: Batch,
+    n_envs: int,
+    *,
+    seed: int | None = None,
+    team_reward: str = "auto",
+    monitor_dir: str | None = None,
+    tensors: bool | None = None,
 ) -> VecMonitor:
     """See `JaxVecEnv`; game i is seeded with seed + i."""
-    vec_env = JaxVecEnv(batch, n_envs, team_reward=team_reward)
+    vec_env = JaxVecEnv(batch, n_envs, team_reward=team_reward, tensors=tensors)
     if seed is not None:
         vec_env.seed(seed)
     return monitored(vec_env, monitor_dir)

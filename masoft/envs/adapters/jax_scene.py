@@ -36,6 +36,32 @@ def load_jax() -> Any:
     return jax
 
 
+def tensor_device(tensors: bool | None) -> Any:
+    """Where a batch of games keeps its numbers as tensors; None: it gives arrays.
+
+    Args:
+        tensors: what was asked for; None: tensors where JAX does not compute on the CPU.
+    """
+    import torch
+
+    platform = load_jax().devices()[0].platform
+    if tensors is False or (tensors is None and platform == "cpu"):
+        return None
+    return torch.device("cpu" if platform == "cpu" else "cuda")
+
+
+def as_tensor(array: Any) -> Any:
+    """An array of JAX's as a tensor at the same place in memory, which nobody may write to."""
+    from torch.utils.dlpack import from_dlpack
+
+    return from_dlpack(array)
+
+
+def as_jax(tensor: Any) -> Any:
+    """A tensor as an array of JAX's, at the same place in memory where it lies in one piece."""
+    return load_jax().numpy.from_dlpack(tensor.contiguous())
+
+
 def keys_of(seeds: Sequence[int]) -> Any:
     """One key a seed, (n, 2)."""
     jax = load_jax()

@@ -88,11 +88,12 @@ def make_overcooked_vec(
     seed: int | None = None,
     team_reward: str = "auto",
     monitor_dir: str | None = None,
+    tensors: bool | None = None,
     **options: Any,
 ) -> VecMonitor:
     """See `Kitchen`; kitchen i is seeded with seed + i."""
     batch = _shared(layout, tuple(sorted(options.items())))
-    return vec_of(batch, n_envs, seed=seed, team_reward=team_reward, monitor_dir=monitor_dir)
+    return vec_of(batch, n_envs, seed=seed, team_reward=team_reward, monitor_dir=monitor_dir, tensors=tensors)
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 from stable_baselines3.common.vec_env import VecMonitor
 
-from masoft.envs.adapters.jax_scene import Scene, keys_to_start, plain, restored
+from masoft.envs.adapters.jax_scene import Scene, as_jax, as_tensor, keys_to_start, plain, restored, tensor_device
 from masoft.envs.adapters.smax_battle import MAPS, View, shared_battle
 from masoft.envs.batched import BatchedStep, BatchedVecEnv, Joint, monitored
 from masoft.envs.inspection import choose_team_reward, read_team
@@ -134,21 +134,33 @@ class SmaxVecEnv(BatchedVecEnv):
         map_name: one of `MAPS`.
         n_envs: number of battles.
         team_reward: see `masoft.envs.TeamEnv`; ``"auto"``: all agents share the reward.
+        tensors: keep all as tensors where JAX computes, see `BatchedVecEnv`; by default where that is not the CPU.
         **options: see `SmaxTeam`.
     """
 
-    def __init__(self, map_name: str, n_envs: int = 1, *, team_reward: str = "auto", **options: Any) -> None:
+    def __init__(
+        self,
+        map_name: str,
+        n_envs: int = 1,
+        *,
+        team_reward: str = "auto",
+        tensors: bool | None = None,
+        **options: Any,
+    ) -> None:
         single = SmaxTeam(map_name, **options)
         self.battle = single.battle
         self._scene: Scene | None = None
         chosen = choose_team_reward(single, team_reward)
-        super().__init__(n_envs, read_team(single), team_reward=chosen, name=f"smax/{map_name}")
+        name, device = f"smax/{map_name}", tensor_device(tensors)
+        super().__init__(n_envs, read_team(single), team_reward=chosen, name=name, device=device)
 
     def _start(self, seeds: Sequence[int | None]) -> Joint:
         self._scene, view = self.battle.start(keys_to_start(seeds, self._scene))
         return self._joint(view)
 
-    def _advance(self, actions: NDArray[Any]) -> BatchedStep:
+    def _advance(self, actions: Any) -> BatchedStep:
+        if self.device is not None:
+            return self._advance_on_device(actions)
         self._scene, view, outcome, final = self.battle.step_on(self._scene, actions.astype(np.int32))
         terminated, truncated = np.asarray(outcome.terminated), np.asarray(outcome.truncated)
         observations = self._joint(view)
@@ -161,23 +173,41 @@ class SmaxVecEnv(BatchedVecEnv):
             np.asarray(outcome.won),
         )
 
+    def _advance_on_device(self, actions: Any) -> BatchedStep:
+        self._scene, view, outcome, final = self.battle.step_on(self._scene, as_jax(actions.int()))
+        rewards = as_tensor(outcome.rewards).unsqueeze(1).expand(-1, self.team.n_agents)
+        ends = as_tensor(outcome.terminated), as_tensor(outcome.truncated)
+        return BatchedStep(self._joint(view), self._joint(final), rewards, *ends, as_tensor(outcome.won))
+
     def get_snapshot(self) -> dict[str, Any] | None:
         """All battles, see `masoft.envs.snapshot`."""
         if self._scene is None:
             return None
         assert self._mask is not None and self._active is not None
-        return {"scene": plain(self._scene), "mask": self._mask.copy(), "active": self._active.copy()}
+        mask, active = (np.array(each if self.device is None else each.cpu()) for each in (self._mask, self._active))
+        return {"scene": plain(self._scene), "mask": mask, "active": active}
 
     def set_snapshot(self, values: dict[str, Any]) -> None:
         """Continue from what `get_snapshot` gave, after a reset."""
         assert self._scene is not None
         self._scene = restored(self._scene, values["scene"])
         self._mask, self._active = np.array(values["mask"]), np.array(values["active"])
+        if self.device is not None:
+            import torch
+
+            self._mask, self._active = (
+                torch.as_tensor(each, device=self.device) for each in (self._mask, self._active)
+            )
 
     def _joint(self, view: View) -> Joint:
-        seen = np.ascontiguousarray(np.swapaxes(np.asarray(view.observations), 0, 1))
+        if self.device is not None:
+            seen = as_tensor(view.observations).unbind(1)
+            masks, active = as_tensor(view.masks).flatten(1), as_tensor(view.active)
+            own = dict(zip(self.team.names, seen, strict=True))
+            return {**own, STATE: as_tensor(view.state), ACTION_MASK: masks, ACTIVE: active}
+        stacked = np.ascontiguousarray(np.swapaxes(np.asarray(view.observations), 0, 1))
         return {
-            **dict(zip(self.team.names, seen, strict=True)),
+            **dict(zip(self.team.names, stacked, strict=True)),
             STATE: np.array(view.state),
             ACTION_MASK: np.array(view.masks).astype(np.int8).reshape(self.num_envs, -1),
             ACTIVE: np.array(view.active).astype(np.int8),

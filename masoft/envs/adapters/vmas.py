@@ -111,11 +111,12 @@ class VmasVecEnv(BatchedVecEnv):
         n_envs: number of worlds.
         max_steps: steps of an episode.
         device: where the simulation runs.
-        tensors: give observations as tensors on that device instead of arrays; by default where it is not the CPU.
-            masoft's algorithms take either. On the CPU arrays are windows into the tensors, without a copy.
+        tensors: keep all as tensors on that device, see `BatchedVecEnv`; by default where it is not the CPU. Without,
+            on the CPU, arrays are windows into the simulator's tensors: no copy.
         team_reward: see `masoft.envs.TeamEnv`; ``"auto"``: the mean.
-        seeding: ``"world"``: an episode's start depends on its own world's seed alone. ``"batch"``: on the whole batch;
-            then worlds that start together do so in one call, which hundreds of worlds need.
+        seeding: ``"world"``: an episode's start depends on its own world's seed alone; the default of arrays.
+            ``"batch"``: on the whole batch; then worlds that start at a reset, or all at once, do so in one call.
+            ``"together"``: any that start anew do so, which hundreds of worlds need; the default of tensors.
         **options: see `VmasTeam`.
     """
 
@@ -128,39 +129,45 @@ class VmasVecEnv(BatchedVecEnv):
         device: torch.device | str = "cpu",
         tensors: bool | None = None,
         team_reward: str = "auto",
-        seeding: str = "world",
+        seeding: str | None = None,
         **options: Any,
     ) -> None:
+        self.tensors = torch.device(device).type != "cpu" if tensors is None else tensors
+        seeding = ("together" if self.tensors else "world") if seeding is None else seeding
         self.world = VmasWorld(scenario, n_envs, device, options, seeding)
         self.max_steps = _checked(max_steps)
-        self.tensors = self.world.device.type != "cpu" if tensors is None else tensors
         self.told: list[dict[str, Tensor]] = []
-        self._elapsed_in = np.zeros(n_envs, np.int64)
-        self._everybody = np.ones((n_envs, len(self.world.names)), np.int8)
+        self._elapsed_in = torch.zeros(n_envs, dtype=torch.long, device=self.world.device)
+        self._everybody = torch.ones(n_envs, len(self.world.names), dtype=torch.int8, device=self.world.device)
         chosen = choose_team_reward(SimpleNamespace(metadata=DECLARED), team_reward)
         team = make_team_spec(*self.world.spaces(), has_deaths=False)
-        super().__init__(n_envs, team, team_reward=chosen, name=f"vmas/{scenario}")
+        on = self.world.device if self.tensors else None
+        super().__init__(n_envs, team, team_reward=chosen, name=f"vmas/{scenario}", device=on)
 
     def _start(self, seeds: Sequence[int | None]) -> Joint:
-        self._elapsed_in[:] = 0
+        self._elapsed_in.zero_()
         return self._joint(self.world.start(seeds))
 
-    def _advance(self, actions: NDArray[Any]) -> BatchedStep:
-        joint = torch.as_tensor(np.asarray(actions, np.float32), device=self.world.device)
-        seen, rewards, over, self.told = self.world.step([joint[:, where] for where in self.team.action_slices])
+    def _advance(self, actions: Any) -> BatchedStep:
+        joint = actions if self.tensors else torch.as_tensor(np.asarray(actions, np.float32), device=self.world.device)
+        seen, rewards, terminated, self.told = self.world.step([joint[:, where] for where in self.team.action_slices])
         self._elapsed_in += 1
-        terminated = over.cpu().numpy()
-        truncated = (self._elapsed_in >= self.max_steps) & ~terminated
-        final = observations = self._joint(seen)
-        ended = np.flatnonzero(terminated | truncated)
-        if len(ended):
-            self._elapsed_in[ended] = 0
-            observations = self._joint(self.world.restart(ended.tolist(), seen))
-        return BatchedStep(observations, final, torch.stack(rewards, 1).cpu().numpy(), terminated, truncated)
+        over = terminated | (self._elapsed_in >= self.max_steps)
+        finals = observations = self._joint(seen)
+        # vmas looks at its numbers in each step itself, so one more look costs no wait.
+        if bool(over.any()):
+            self._elapsed_in.masked_fill_(over, 0)
+            observations = self._joint(self.world.restart(over, seen))
+        ends = terminated, over & ~terminated
+        own, (terminated, truncated) = self._given(torch.stack(rewards, 1)), map(self._given, ends)
+        return BatchedStep(observations, finals, own, terminated, truncated)
 
     def _joint(self, seen: list[Tensor]) -> Joint:
-        given = seen if self.tensors else [values.cpu().numpy() for values in seen]
-        return {**dict(zip(self.team.names, given, strict=True)), ACTIVE: self._everybody}
+        given = [self._given(values) for values in seen]
+        return {**dict(zip(self.team.names, given, strict=True)), ACTIVE: self._given(self._everybody)}
+
+    def _given(self, values: Tensor) -> Any:
+        return values if self.tensors else values.cpu().numpy()
 
 
 def make_vmas(scenario: str, **options: Any) -> VmasTeam:

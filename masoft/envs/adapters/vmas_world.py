@@ -18,6 +18,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from masoft.envs.adapters.vmas_slots import restart_where
 from masoft.errors import ConfigurationError, explain, nearest
 
 SCENARIOS = (
@@ -28,7 +29,7 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-SEEDINGS = ("world", "batch")
+SEEDINGS = ("world", "batch", "together")
 
 
 class VmasWorld:
@@ -44,7 +45,8 @@ class VmasWorld:
         n_worlds: how many.
         device: where the simulation runs, and where its tensors are.
         seeding: ``"world"``: world i starts each episode from a seed of its own, one world after the other.
-            ``"batch"``: all draw from one stream, and worlds that start together do so in one call.
+            ``"batch"``: all draw from one stream, and worlds that start at reset do so in one call. ``"together"``: the
+            same, and those whose episodes have ended do so in one call, too, however many they are.
         options: ``continuous_actions``, ``multidiscrete_actions``, and the scenario's own.
 
     Raises:
@@ -113,24 +115,25 @@ class VmasWorld:
         self._begin(range(len(seeds)))
         return self._observations()
 
-    def restart(self, worlds: Sequence[int], observations: list[Tensor]) -> list[Tensor]:
+    def restart(self, ended: Tensor, observations: list[Tensor]) -> list[Tensor]:
         """Start an episode in some worlds.
 
         Args:
-            worlds: which.
+            ended: (n_worlds,), true where.
             observations: what was seen last everywhere; not changed.
 
         Returns:
             the same, with what is seen now in those worlds.
         """
-        self._begin(worlds)
-        rows = torch.as_tensor(list(worlds), device=self.device)
-        mixed = []
-        for last, now in zip(observations, self._observations(), strict=True):
-            last = last.clone()
-            last[rows] = now[rows]
-            mixed.append(last)
-        return mixed
+        if self.seeding == "together":
+            with self._drawing():
+                self._seed_everything(int(self._seed_of_all.integers(2**31)))
+                scenario = self.env.scenario
+                restart_where([scenario, self.env.world], ended, lambda: scenario.env_reset_world_at(None))
+        else:
+            self._begin(ended.nonzero().squeeze(1).tolist())
+        here = ended.unsqueeze(1)
+        return [torch.where(here, now, last) for last, now in zip(observations, self._observations(), strict=True)]
 
     def step(self, actions: list[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor, list[dict[str, Tensor]]]:
         """Move all worlds.
@@ -146,12 +149,17 @@ class VmasWorld:
         # Some scenarios (wheel) give their rewards a second axis.
         return observations, [reward.reshape(-1) for reward in rewards], terminated, infos
 
-    def _begin(self, worlds: Sequence[int]) -> None:
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
         from vmas.simulator.environment.environment import local_seed
 
         # What ``env.seed`` and ``env.reset_at`` do, entering and leaving the stream once and not twice a world.
         with self._randomness(), local_seed(self._shared):
-            if self.seeding == "batch":
+            yield
+
+    def _begin(self, worlds: Sequence[int]) -> None:
+        with self._drawing():
+            if self.seeding != "world":
                 self._seed_everything(int(self._seed_of_all.integers(2**31)))
                 for one in [None] if len(worlds) == len(self._seeds) else worlds:
                     self.env.scenario.env_reset_world_at(one)

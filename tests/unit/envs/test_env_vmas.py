@@ -1,5 +1,6 @@
 """VMAS: single worlds and batches, on their own randomness."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -10,12 +11,14 @@ pytest.importorskip("vmas", reason='needs the extra: pip install "masoft[vmas]"'
 
 from stable_baselines3.common.vec_env import VecMonitor
 
+import masoft
 from masoft import HASAC
 from masoft.envs import TeamEnv, make, make_vec, team_of
 from masoft.envs.adapters.vmas import SCENARIOS, VmasVecEnv
+from masoft.envs.adapters.vmas_slots import _tensors
 from masoft.envs.registry import registered
 from masoft.errors import ConfigurationError, EnvironmentFault
-from masoft.testing import check_env
+from masoft.testing import check_env, host_reads
 
 # Agents, entries an agent sees, entries it acts with; at the scenario's defaults.
 SHAPES = {
@@ -151,9 +154,9 @@ def test_a_batch_restarts_only_the_worlds_that_ended():
     batch.reset()
     actions = np.tile([1, 0], (8, 3)).astype(np.float32)  # the robots leave what they carry, and it falls
     for _ in range(99):
-        before = batch.venv._elapsed_in.copy()
+        before = batch.venv._elapsed_in.numpy().copy()
         dones = batch.step(actions)[2]
-        assert (batch.venv._elapsed_in == np.where(dones, 0, before + 1)).all()
+        assert (batch.venv._elapsed_in.numpy() == np.where(dones, 0, before + 1)).all()
         if dones.any():
             assert not dones.all()
             return
@@ -237,3 +240,117 @@ def test_a_batch_of_one_stream_is_repeatable_and_starts_all_worlds_in_one_call(m
 def test_an_unknown_seeding_is_refused():
     with pytest.raises(ConfigurationError, match="seeding must be one of"):
         make_vec("vmas/navigation", 2, seeding="both")
+
+
+def stepped(scenario, ended):
+    """Numbers of all worlds after three steps and a restart of some, by the order in which they are met."""
+    env = VmasVecEnv(scenario, len(ended), tensors=True)
+    env.seed(5)
+    env.reset()
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        actions = torch.as_tensor(uniform(env.team, len(ended), generator))
+        seen = env.world.step([actions[:, where] for where in env.team.action_slices])[0]
+    env.world.restart(torch.as_tensor(ended), seen)
+    roots = [env.world.env.scenario, env.world.env.world]
+    return [(key, value) for _, values in _tensors(roots, len(ended)) for key, value in values]
+
+
+@pytest.mark.parametrize("scenario", some(SHAPES, quick=("balance", "navigation", "football")))
+def test_worlds_that_begin_together_leave_the_others_alone(scenario):
+    some_worlds = [True, False, False, True, False, False, False]
+    mixed, fresh, old = (stepped(scenario, each) for each in (some_worlds, [True] * 7, [False] * 7))
+    assert len(mixed) == len(fresh) == len(old) > 10
+    begun = torch.tensor(some_worlds)
+    moved = 0
+    for (key, now), (_, new), (_, was) in zip(mixed, fresh, old, strict=True):
+        assert now.shape == new.shape == was.shape
+        assert torch.equal(now[begun].nan_to_num(), new[begun].nan_to_num()), key
+        assert torch.equal(now[~begun].nan_to_num(), was[~begun].nan_to_num()), key
+        moved += not torch.equal(new.nan_to_num(), was.nan_to_num())
+    assert moved >= 2
+
+
+OF_VMAS = ("vmas", "vmas_world", "vmas_slots", "adapters/vmas")
+
+
+@pytest.mark.parametrize("name", ["HASAC", "MAPPO"])
+def test_on_a_device_only_vmas_itself_looks_at_numbers(name):
+    env = make_vec("vmas/balance", 16, seed=0, tensors=True, max_steps=12)
+    settings = {"n_steps": 16, "batch_size": 64} if name == "MAPPO" else {"learning_starts": 64, "gradient_steps": 0}
+    model = getattr(masoft, name)(env=env, seed=0, device="cpu", **settings)
+    model.learn(16 * 32)
+    with host_reads(but=OF_VMAS) as reads:
+        _collect_a_step(model)
+    assert reads == [] and {episode["l"] for episode in model.ep_info_buffer} >= {12}
+
+
+def _collect_a_step(model):
+    """One vector step, from what the policy sees to what is stored."""
+    from stable_baselines3.common.callbacks import CallbackList
+    from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
+
+    class Stop(CallbackList):
+        def on_step(self):
+            return False
+
+    callback = Stop([])
+    callback.init_callback(model)
+    if isinstance(model, masoft.MAPPO):
+        model.rollout_buffer.reset()
+        model.collect_rollouts(model.env, callback, model.rollout_buffer, 16)
+    else:
+        freq = TrainFreq(1, TrainFrequencyUnit.STEP)
+        model.collect_rollouts(model.env, callback, freq, model.replay_buffer)
+
+
+def calls_of(n_worlds):
+    """Python's calls of six vector steps of worlds that end and begin anew in the second and the fifth of them."""
+    env = make_vec("vmas/navigation", n_worlds, seed=0, tensors=True, max_steps=3)
+    env.reset()
+    actions = torch.zeros(n_worlds, team_of(env).action_size)
+    env.step(actions)
+    counted = [0]
+
+    def count(frame, event, argument):
+        counted[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        for _ in range(6):
+            env.step(actions)
+    finally:
+        sys.setprofile(None)
+    return counted[0]
+
+
+def test_a_thousand_worlds_ask_no_more_of_python_than_sixteen():
+    few, many = calls_of(16), calls_of(1024)
+    assert 1000 < many < 1.1 * few  # vmas draws places until none overlap
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["HASAC", "HAPPO"])
+def test_learning_on_a_device_is_learning(name):
+    """Three seeds of each way: their means are closer than the seeds are apart, and both have learnt."""
+    small = {"policy_kwargs": {"net_arch": [64, 64]}}
+    settings = {
+        "HASAC": dict(learning_starts=1280, batch_size=512, gradient_steps=1, buffer_size=100_000, **small),
+        "HAPPO": dict(n_steps=50, batch_size=1600, n_epochs=5, learning_rate=1e-3),
+    }[name]
+
+    def returns(**way):
+        found = []
+        for seed in range(3):
+            env = make_vec("vmas/balance", 64, seed=seed, **way)
+            model = getattr(masoft, name)(env=env, seed=seed, device="cpu", stats_window_size=128, **settings)
+            model.learn(64 * 100)
+            first = np.mean([episode["r"] for episode in model.ep_info_buffer])
+            model.learn(64 * 400, reset_num_timesteps=False)
+            found.append((first, np.mean([episode["r"] for episode in model.ep_info_buffer])))
+        return np.array(found)
+
+    arrays, tensors = returns(seeding="batch"), returns(tensors=True)
+    assert (arrays[:, 1] > arrays[:, 0]).all() and (tensors[:, 1] > tensors[:, 0]).all()
+    spread = np.ptp(np.concatenate([arrays[:, 1], tensors[:, 1]]))
+    assert abs(arrays[:, 1].mean() - tensors[:, 1].mean()) < spread
