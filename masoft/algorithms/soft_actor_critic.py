@@ -146,4 +146,5 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             ent_coefs=self._ent_coefs,
             generator=self.generator,
             metrics=self._metrics,
+            everybody=self.order.everybody,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import torch
 
@@ -12,7 +13,7 @@ from masoft.fast.compare import Places, first_difference
 from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
 from masoft.fast.recording import Direct, recordable
-from masoft.fast.stepped import Stepped
+from masoft.fast.stepped import Stepped, noting_steps
 from masoft.fast.tape import Tape
 
 T = TypeVar("T")
@@ -119,7 +120,8 @@ class Recorder(Unrecorded):
             return self._capture(name, piece, known)
         if known is None or (self._checks and isinstance(known, Tape) and not known.is_checked):
             return self._record(name, piece, known)
-        self._turn_rates()
+        for optimizer in self._now.steps[name]:
+            optimizer.turn_rate()
         self.replays[name] = self.replays.get(name, 0) + 1
         result: T = known.replay()
         return result
@@ -152,7 +154,7 @@ class Recorder(Unrecorded):
     def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | Graph | None) -> T:
         self._turn_rates()
         tape = Tape(name, self._generators, keeps_lines=self._checks)
-        with recordable():
+        with recordable(), noting_steps() as self._now.steps[name]:
             result: T = tape.record(piece)
         if isinstance(before, Tape):
             tape.is_checked = True
@@ -174,6 +176,7 @@ class Variant:
 
     Attributes:
         is_direct: whether its pieces run as they are.
+        steps: by piece, the optimisers whose step sizes it reads.
         n_updates: how many there were; the first runs as it is, so that nothing is made lazily in a recording.
     """
 
@@ -181,6 +184,7 @@ class Variant:
         self.numbers, self.is_direct = numbers, False
         self.n_updates = 0
         self.tapes: dict[Hashable, Tape | Graph] = {}
+        self.steps: dict[Hashable, WeakSet[Stepped]] = {}
         self.places = Places()
         self._settled: set[Hashable] = set()
 

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from masoft.fast.recording import aside, is_recordable
+
+
+class _Noted:
+    """Who is noted at this moment."""
+
+    now: WeakSet[Stepped] | None = None
+
+
+@contextmanager
+def noting_steps() -> Iterator[WeakSet[Stepped]]:
+    """Note whose step sizes are read from tensors meanwhile."""
+    before, _Noted.now = _Noted.now, WeakSet()
+    try:
+        yield _Noted.now
+    finally:
+        _Noted.now = before
 
 
 class Stepped(torch.optim.Optimizer, ABC):
@@ -56,6 +74,8 @@ class Stepped(torch.optim.Optimizer, ABC):
         """The step size of group k: a number, or where steps can be recorded a scalar beside the weights."""
         if not is_recordable():
             return float(group["lr"])
+        if _Noted.now is not None:
+            _Noted.now.add(self)
         rates = self._rates
         if k not in rates:
             rate, device = float(group["lr"]), group["params"][0].device

@@ -79,6 +79,7 @@ class SoftUpdate(Judge):
         ent_coefs: (n_agents + 1,), the agents' temperatures and the joint one.
         generator: source of all draws.
         metrics: where figures go.
+        everybody: whether each update has all agents' turns.
     """
 
     policy: TeamPolicy
@@ -95,6 +96,7 @@ class SoftUpdate(Judge):
     ent_coefs: Tensor
     generator: torch.Generator
     metrics: Metrics
+    everybody: bool = True
 
     def fit_and_open(self, batch: TeamBatch) -> Opened:
         """`fit_critics`, then `open`: what comes before the agents' turns."""
@@ -218,7 +220,7 @@ class SoftUpdate(Judge):
     def _is_kept(self, batch: TeamBatch, updated: tuple[int, ...]) -> bool:
         """Whether an agent's draw is still as its actor would make it."""
         # A recording may have been made when another agent was first, or when this one was not there.
-        is_sure = batch.active is None or not is_recordable()
+        is_sure = self.everybody and (batch.active is None or not is_recordable())
         return is_sure and not (self.policy.share_parameters and (updated or is_recordable()))
 
     def _old_policy(self, i: int, batch: TeamBatch) -> OldPolicy | None:

@@ -25,7 +25,7 @@ from masoft.mirror.neighborhood import (
     StatewiseNeighborhood,
     TotalVariationBall,
 )
-from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, Simultaneous
+from masoft.mirror.order import FixedOrder, Greedy, Order, RandomPermutation, RandomSubset, Simultaneous
 from masoft.mirror.q_target import Mean, QTarget, Smallest, Subset
 from masoft.mirror.reference import EveryK, Pace, Polyak
 from masoft.mirror.replay import RecentReplay, ReplayRule, UniformReplay
@@ -68,6 +68,7 @@ __all__ = [
     "Polyak",
     "QTarget",
     "RandomPermutation",
+    "RandomSubset",
     "RecentReplay",
     "ReplayRule",
     "RetraceReturn",

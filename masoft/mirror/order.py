@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from masoft.errors import ConfigurationError, explain
+from masoft.validation import Integer
 
 Improvements: TypeAlias = Tensor | Sequence[float] | Callable[[tuple[int, ...]], Tensor | Sequence[float]]
 """Expected improvement of each agent, (n_agents,), or a function from agent numbers to their improvements now."""
@@ -21,10 +22,11 @@ class Order(ABC):
     """An order of agents for one sweep of updates.
 
     ``sequential`` says whether an agent sees the new policies of those before it; ``needs_improvements`` whether a
-    draw needs each agent's expected improvement.
+    draw needs each agent's expected improvement; ``everybody`` whether each draw has all agents.
     """
 
     sequential: ClassVar[bool] = True
+    everybody: ClassVar[bool] = True
     needs_improvements: ClassVar[bool] = False
 
     @abstractmethod
@@ -39,7 +41,7 @@ class Order(ABC):
             improvements: expected improvement of each agent, for orders that need it.
 
         Returns:
-            agent numbers from 0, each once.
+            agent numbers from 0, none twice; most orders have each of them.
         """
 
     def walk(
@@ -61,6 +63,33 @@ class RandomPermutation(Order):
         self, n_agents: int, generator: torch.Generator | None = None, improvements: Improvements | None = None
     ) -> tuple[int, ...]:
         return tuple(torch.randperm(n_agents, generator=generator).tolist())
+
+
+@dataclass(frozen=True)
+class RandomSubset(Order):
+    """A fresh random part of the team each sweep, in random order; the others keep their policies until they are drawn.
+
+    For large teams, where a sweep over everybody takes long. A step of a few agents is a step of the template like any
+    other: what holds for an agent's turn does not ask who else has one. It takes more sweeps until all have moved.
+
+    Args:
+        size: agents a sweep, at least 1; in a smaller team everybody.
+
+    Raises:
+        ConfigurationError: ``size`` is no such number.
+    """
+
+    everybody: ClassVar[bool] = False
+    size: int
+
+    def __post_init__(self) -> None:
+        if not Integer(1).accepts(self.size):
+            raise ConfigurationError(explain("size of RandomSubset", "an integer >= 1", self.size))
+
+    def draw(
+        self, n_agents: int, generator: torch.Generator | None = None, improvements: Improvements | None = None
+    ) -> tuple[int, ...]:
+        return RandomPermutation().draw(n_agents, generator)[: self.size]
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,9 @@ class _Run:
             history.append(policies)
             values = evaluate(self.game, policies, self.ent_coef)
             soft_returns.append(values.soft_return)
-            if all(np.array_equal(new, old) for new, old in zip(policies, before, strict=True)):
+            if self.order.everybody and all(
+                np.array_equal(new, old) for new, old in zip(policies, before, strict=True)
+            ):
                 distance = self._distance(policies, values.q)
                 break
         residual = residual_of(self.game, policies, self.ent_coef, values.q) if self.ent_coef > 0 else float("nan")

@@ -24,6 +24,7 @@ from masoft.mirror import (
     ParameterBall,
     PolicyChange,
     RandomPermutation,
+    RandomSubset,
     Simultaneous,
     SquaredRatioDrift,
     TotalVariationBall,
@@ -106,6 +107,7 @@ def test_means_count_active_states_by_their_weights() -> None:
         KLBall(0.1) & TotalVariationBall(0.2, over="max"),
         Everywhere(),
         FixedOrder((1, 0)),
+        RandomSubset(3),
         NaturalGradient(step_kl=0.01),
     ],
     ids=str,
@@ -137,6 +139,12 @@ def test_orders() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = {RandomPermutation().draw(3, generator) for _ in range(100)}
     assert len(drawn) == 6
+    parts = {RandomSubset(2).draw(3, generator) for _ in range(100)}
+    assert len(parts) == 6 and all(len(set(part)) == 2 for part in parts)
+    alike = (torch.Generator().manual_seed(1) for _ in range(2))
+    assert RandomSubset(9).draw(3, next(alike)) == RandomPermutation().draw(3, next(alike))
+    with pytest.raises(ConfigurationError, match="size of RandomSubset must be an integer >= 1"):
+        RandomSubset(0)
     assert FixedOrder((2, 0, 1)).draw(3) == (2, 0, 1) and FixedOrder().draw(3) == (0, 1, 2)
     assert Simultaneous().draw(2) == (0, 1) and not Simultaneous().sequential
     assert Greedy().draw(3, improvements=[1.0, 3.0, 3.0]) == (1, 2, 0)
