@@ -24,7 +24,10 @@ GRU = {"policy": "RnnPolicy", "policy_kwargs": {"sequence_length": 4}}
 OF_STEPS = {
     "HASAC": OFF, "HATD3": OFF, "HAD3QN": OFF, "QMIX": OFF, "HAPPO": ON | WIDE, "MAPPO": ON | GRU, "IPPO": ON | WIDE,
     "HAA2C": {"n_steps": 8} | WIDE, "A2PO": ON | WIDE, "HAML": ON | GRU,
+    "MEHAML": OFF | {"return_rule": "retrace", "n_steps": 3},
 }  # fmt: skip
+
+OFF_POLICY = {name for name, settings in OF_STEPS.items() if "buffer_size" in settings}
 
 
 def model_of(name: str, env: Any, **more: Any) -> Any:
@@ -50,13 +53,13 @@ def test_tensors_teach_what_arrays_teach(name: str, kind: str) -> None:
     episodes = [[(float(e["r"]), int(e["l"])) for e in model.ep_info_buffer] for model in (arrays, tensors)]
     assert episodes[0] == episodes[1] and len(episodes[0]) > 20
     assert list(arrays.ep_success_buffer) == list(tensors.ep_success_buffer)
-    if name in ("HASAC", "HATD3", "HAD3QN", "QMIX"):
+    if name in OFF_POLICY:
         assert arrays._episode_num == tensors._episode_num > 20
 
 
 def collected(name: str, n_envs: int, kind: str, look: bool = False) -> tuple[list[str], int]:
     """Looks from the host, and Python's calls, of vector steps of collecting in which episodes end."""
-    more = {} if name not in ("HASAC", "HATD3", "HAD3QN", "QMIX") else {"train_freq": 8, "gradient_steps": 0}
+    more = {} if name not in OFF_POLICY else {"train_freq": 8, "gradient_steps": 0}
     whole = {} if name == "HAA2C" else {"batch_size": None, "n_epochs": 1}
     more |= {"buffer_size": 20 * n_envs, "learning_starts": 4 * n_envs} if more else {"n_steps": 8, **whole}
     model = model_of(name, BatchMonitor(TensorTeam(n_envs, kind)), **more)
