@@ -139,11 +139,12 @@ GROUPS = {
             "momaland-item-gathering": ("momaland/item_gathering", 0.07),
             "magent2-battle": ("magent2/battle, 100 steps", -4.2),
             "multiwalker": ("sisl/multiwalker", -104.5),
+            "pursuit": ("sisl/pursuit", -46.3),
             "camar-random-grid": ("camar/random_grid", -0.96),
             "rware-tiny-2ag": ("rware/tiny-2ag", 0.06),
         },
         {"hasac": "HASAC"},
-        columns=3,
+        columns=4,
     ),
     "outnumbered": Group(
         ("hasac",),
