@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 FAST := tests/unit tests/architecture
 
-.PHONY: demo test slow cluster chaos mutants check format lint types layers fast docs bench clean
+.PHONY: demo test slow gpu cluster chaos mutants check format lint types layers fast docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   format, lint, types, layers, fast tests, docs           make bench   speeds"
 	@echo "make slow    learning tests, a quarter of an hour      make cluster  dask, two nodes of Ray, lost workers"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
+	@echo "make gpu     on a GPU: its tests, then the table of speeds; 9 minutes at most"
 	@echo "make mutants do the fast tests notice fifty planted faults"
 	@echo "make chaos   500 faults at random in one training: the same weights as without"
 
@@ -45,6 +46,10 @@ cluster: .venv/full.stamp
 	$(PIP) -e ".[ray,s3]" "moto[server]>=5" kubernetes-validate
 	$(BIN)/python -m pytest tests/unit/studies/test_clusters.py tests/unit/studies/test_workers.py tests/unit/cli/test_requeue.py \
 		tests/unit/files/test_s3.py tests/examples/test_cluster_scripts.py
+
+# On a bare machine with a GPU there may be no registry: whatever Python has torch and the requirements will do.
+gpu:
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu
 
 chaos: .venv/full.stamp
 	$(BIN)/python tests/faults/chaos.py 500

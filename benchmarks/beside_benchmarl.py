@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,7 +30,9 @@ def masoft_rate(n_envs: int, updates: int) -> float:
     return rate_of(model, WARM_UP, STEPS)
 
 
-def benchmarl_rates(n_envs: int) -> tuple[float, float]:
+def benchmarl_rates(
+    n_envs: int, device: str = "cpu", batch_size: int = BATCH, tick: Callable[[], float] = time.process_time
+) -> tuple[float, float]:
     """Collecting alone, and with one update after each vector step."""
     from benchmarl.algorithms import MasacConfig
     from benchmarl.environments import VmasTask
@@ -43,19 +46,19 @@ def benchmarl_rates(n_envs: int) -> tuple[float, float]:
         trained: list[float]
 
         def on_batch_collected(self, batch: Any) -> None:
-            self.collected.append(time.process_time())
+            self.collected.append(tick())
 
         def on_train_end(self, training_td: Any, group: str) -> None:
-            self.trained.append(time.process_time())
+            self.trained.append(tick())
 
         def __reduce__(self) -> Any:
             return dict, ()  # BenchMARL pickles its callbacks beside the run
 
     config = ExperimentConfig.get_from_yaml()
     changes = dict(
-        sampling_device="cpu", train_device="cpu", buffer_device="cpu", share_policy_params=False, evaluation=False,
+        sampling_device=device, train_device=device, buffer_device=device, share_policy_params=False, evaluation=False,
         off_policy_collected_frames_per_batch=n_envs, off_policy_n_envs_per_worker=n_envs,
-        off_policy_n_optimizer_steps=1, off_policy_train_batch_size=BATCH, off_policy_memory_size=100_000,
+        off_policy_n_optimizer_steps=1, off_policy_train_batch_size=batch_size, off_policy_memory_size=100_000,
         max_n_frames=n_envs * (WARM_UP + STEPS), max_n_iters=None, loggers=[], create_json=False,
         checkpoint_interval=0, render=False, save_folder=tempfile.mkdtemp(),
     )  # fmt: skip

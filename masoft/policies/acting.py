@@ -110,6 +110,11 @@ class ActingPolicy(BasePolicy, ABC):
         """The parameters of those who act together, as they are stacked now; other objects where they were moved."""
         return [stack for some in self._groups() for stack in some.stacks()]
 
+    @property
+    def all_act_together(self) -> bool:
+        """Whether nobody acts alone."""
+        return sum(len(some.members) for some in self._groups()) == self.team.n_agents
+
     def acts_by_arrays(self, n: int) -> bool:
         """Whether some of the team act on n arrays by NumPy alone."""
         return any(some.acts_by_arrays(n) for some in self._groups())

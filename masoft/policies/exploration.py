@@ -110,14 +110,19 @@ def noisy_on_device(
     for i, (agent, where) in enumerate(zip(team.agents, team.action_slices, strict=True)):
         own = actions[:, where]
         if agent.action.is_box:
-            moved = (own + added.draw((n, agent.action.size), of_noise).to(device)).clamp(-1, 1)
+            moved = (own + _sent(added.draw((n, agent.action.size), of_noise), device)).clamp(-1, 1)
         elif epsilon > 0:
-            is_random = (torch.rand(n, generator=of_noise) < epsilon).to(device)
+            is_random = _sent(torch.rand(n, generator=of_noise) < epsilon, device)
             moved = torch.where(is_random.unsqueeze(1), uniform[:, where], own)
         else:
             moved = own
         parts.append(own if i in resting else moved)
     return torch.cat(parts, dim=-1)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values from the CPU on a device, without a wait."""
+    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
 
 
 def epsilon_at(initial: float, final: float, fraction: float, progress_remaining: float) -> float:

@@ -22,15 +22,18 @@ ACT = "act"
 class RecordedActing:
     """Acts for a policy, from a recording for each number of environments.
 
-    What is drawn, remembered and given is, number for number, what the policy gives by itself. Where it acts by NumPy
-    alone, which is faster for few environments and small networks, nothing is recorded.
+    What is drawn, remembered and given is, number for number, what the policy gives by itself.
 
     Args:
         generators: gives those that policies may draw from.
         checks: see `Recorder`.
+        always: record also where it is slower: on a processor, agents that act together are quick as they are.
     """
 
-    def __init__(self, generators: Callable[[], Sequence[torch.Generator]], checks: bool = False) -> None:
+    def __init__(
+        self, generators: Callable[[], Sequence[torch.Generator]], checks: bool = False, always: bool = False
+    ) -> None:
+        self._always = always
         self.recorder = Recorder(generators, lambda: (), checks)
         self._generators = generators
         self._stacks: list[Any] = []
@@ -48,7 +51,8 @@ class RecordedActing:
         names, device = policy.team.names, policy.device
         is_drawn_elsewhere = generator is not None and not any(generator is known for known in self._generators())
         n, arrays = len(obs[names[0]]), not isinstance(obs[names[0]], Tensor)
-        if n == 0 or is_drawn_elsewhere or (arrays and policy.acts_by_arrays(n)):
+        is_quick = device.type == "cpu" and not self._always and policy.all_act_together
+        if n == 0 or is_drawn_elsewhere or is_quick or (arrays and policy.acts_by_arrays(n)):
             return None
         self._look_at_stacks(policy)
         sizes = policy.memory_sizes if policy.remembers else ()

@@ -37,7 +37,8 @@ def check_acting(model: Any, n: int) -> None:
             return acted
 
         expected = list(_walk(model, n, deterministic, alone))
-        for acting in (RecordedActing(model._own_generators, checks=True), RecordedActing(model._own_generators)):
+        for checks in (True, False):
+            acting = RecordedActing(model._own_generators, checks, always=True)
             model.generator.set_state(state)
             replays = acting.recorder.replays
             for k, found in enumerate(_walk(model, n, deterministic, lambda *given, by=acting: by(policy, *given))):

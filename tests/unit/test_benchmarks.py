@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are no part of the package
 
-from benchmarks import large_teams, learning, matrix_learning, resident  # noqa: E402
+from benchmarks import gpu, large_teams, learning, matrix_learning, resident  # noqa: E402
 
 
 def drawing() -> ModuleType:
@@ -55,6 +55,20 @@ def test_payoffs_of_the_matrix_game_are_averaged(monkeypatch: pytest.MonkeyPatch
     assert list(curve["env_steps"]) == [200, 400] and curve["eval_return_mean"].between(-20, 20).all()
     for row in matrix_learning.policies(model):
         assert sum(row[f"p_{action}"] for action in "ABC") == pytest.approx(1, abs=1e-3)
+
+
+def test_the_table_of_a_gpu_says_what_it_could_not_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--device", "cpu", "--only", "e", "--minutes", "0"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(list(gpu.rows("cpu"))) == 15 and all("not measured: " in row[2] for row in rows)
+
+
+def test_the_figures_of_a_gpu_can_be_taken_on_a_processor() -> None:
+    small = gpu.Shape("small", 2, 3, 3, 2)
+    found = gpu.ratio("HATD3", "cpu", small, 8, policy_kwargs={"net_arch": [8]})
+    assert float(found.split()[0]) > 0 and found.endswith(" ms)")
+    on_policy = dict(n_steps=16, n_epochs=1, policy_kwargs={"net_arch": [8]})
+    assert float(gpu.ratio("HAPPO", "cpu", small, 8, **on_policy).split()[0]) > 0
 
 
 def test_every_picture_has_its_data() -> None:

@@ -33,19 +33,20 @@ class TensorTeam(BatchedVecEnv):
         team = make_team_spec(seen, acting, state_size=3 if has else 0, has_masks=kind != "box", has_deaths=has)
         super().__init__(n_envs, team, team_reward="mean", name=f"line of {kind}", device=device)
         self.kind, self.length, self.fault = kind, length, ""
-        self._places = torch.zeros(n_envs, 2)
-        self._steps = torch.zeros(n_envs, dtype=torch.long)
-        self._random = torch.Generator()
+        self._on = torch.device(device or "cpu")
+        self._places = torch.zeros(n_envs, 2, device=self._on)
+        self._steps = torch.zeros(n_envs, dtype=torch.long, device=self._on)
+        self._random = torch.Generator(self._on)
 
     def _start(self, seeds: Any) -> dict[str, Any]:
         if seeds[0] is not None:
             self._random.manual_seed(seeds[0])
-        self._fresh(torch.ones(self.num_envs, dtype=torch.bool))
+        self._fresh(torch.ones_like(self._steps, dtype=torch.bool))
         return self._seen()
 
     def _fresh(self, over: torch.Tensor) -> None:
-        draws = torch.rand(self.num_envs, 2, generator=self._random) * 4 - 2
-        starts = torch.randint(0, 4, (self.num_envs,), generator=self._random)
+        draws = torch.rand(self.num_envs, 2, generator=self._random, device=self._on) * 4 - 2
+        starts = torch.randint(0, 4, (self.num_envs,), generator=self._random, device=self._on)
         self._places = torch.where(over.unsqueeze(1), draws, self._places)
         self._steps = torch.where(over, starts, self._steps)
 
@@ -73,10 +74,10 @@ class TensorTeam(BatchedVecEnv):
         found = {"left": torch.stack([mine, other, clock], 1), "right": torch.stack([other, mine, clock], 1)}
         if self.fault == "observations":
             found["right"] = found["right"] / 0
-        found[ACTIVE] = torch.ones(self.num_envs, 2, dtype=torch.int8)
+        found[ACTIVE] = torch.ones(self.num_envs, 2, dtype=torch.int8, device=self._on)
         if self.kind != "box":
             n = 6 if self.kind == "choice" else 3
-            found[ACTION_MASK] = torch.ones(self.num_envs, n, dtype=torch.int8)
+            found[ACTION_MASK] = torch.ones(self.num_envs, n, dtype=torch.int8, device=self._on)
             found[ACTION_MASK][:, -1] = (mine < 4).to(torch.int8)
             found[ACTION_MASK][:, -3] = (self._steps % 2 == 0).to(torch.int8)
         if self.kind == "choice":

@@ -40,6 +40,8 @@ def made(env: str) -> Any:
 
 def played(model: Any, n: int = 9) -> list[Any]:
     """What a team does by itself and by draws in n steps of its environment, one and three observations at a time."""
+    if model.record and model.policy.recorded is not None:
+        model.policy.recorded._always = True
     seen, found, state, triple = model.env.reset(), [], None, None
     model.generator.manual_seed(4)
     for k in range(n):
@@ -130,3 +132,12 @@ def test_check_recordable_covers_acting() -> None:
         check_recordable(masoft.HASAC(Counted, IdentityTeam(), seed=0, device="cpu", batch_size=8), n=6)
     for case in ("HATD3", "GRU"):
         check_recordable(model_of(case), n=5)
+
+
+def test_a_processor_records_only_what_gets_faster() -> None:
+    together, alone = model_of("HASAC", record=True), model_of("memory", record=True)
+    for model, is_recorded in ((together, False), (alone, True)):
+        seen = model.env.reset()
+        for _ in range(4):
+            model.predict(seen)
+        assert bool(model.policy.recorded.recorder.replays) == is_recorded
