@@ -1,9 +1,9 @@
 """Teams of 10, 50 and 200 agents: what an update and a call of ``predict`` take, and the peak memory.
 
-Run: ``python -m benchmarks.large_teams``. Observations are Box(8); every other agent chooses among five, the others act
-in Box(2) (QMIX, which needs choices, has choices only). Batch 64, networks of [64, 64], a state of 64 numbers, one
-thread. Each row is a process of its own; times are medians of CPU time, so that other
-work on the machine counts little.
+Run: ``python -m benchmarks.large_teams [ALGORITHM ...]``. Observations are Box(8); every other agent chooses among five,
+the others act in Box(2) (QMIX, which needs choices, has choices only). Batch 64, networks of [64, 64], a state of 64
+numbers, one thread. Each row is a process of its own; times are medians of CPU time, so that other work on the machine
+counts little.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from benchmarks.memory import peak_megabytes
 from benchmarks.synthetic import Shape, SyntheticTeam
 
 ALGORITHMS = ("HASAC", "HAPPO", "MAPPO", "QMIX")
+VARIANTS = {"HASAC-recorded": {"record": True}, "HASAC-part": {}, "HASAC-part-recorded": {"record": True}}
+"""Settings of HASAC where updates are recorded, and where a fifth of the team moves in an update."""
+PART = 5
 SIZES = (10, 50, 200)
 ROWS = 64
 """Transitions of an update: a batch, or a rollout in one minibatch and one epoch."""
@@ -61,10 +64,15 @@ def milliseconds(play: Callable[[], Any], rounds: int) -> float:
 def measure(algorithm: str, n_agents: int, rounds: int) -> dict[str, float]:
     """One row, in this process."""
     import masoft
+    from masoft.mirror import RandomSubset
 
     torch.set_num_threads(1)
     env = masoft.make_vec(lambda: LargeTeam(n_agents, algorithm == "QMIX"), 1, seed=0)
     settings: dict[str, Any] = {"policy_kwargs": {"net_arch": [64, 64]}, "seed": 0, "device": "cpu"}
+    settings |= VARIANTS.get(algorithm, {})
+    if "-part" in algorithm:
+        settings["order"] = RandomSubset(n_agents // PART or 1)
+    algorithm = algorithm.partition("-")[0]
     if algorithm in ("HAPPO", "MAPPO"):
         model = getattr(masoft, algorithm)(env, n_steps=ROWS, batch_size=ROWS, n_epochs=1, **settings)
         model.learn(ROWS)
@@ -88,7 +96,7 @@ def main() -> None:
     """Print the table, each row from a process of its own."""
     print("| team | algorithm | an update | `predict` | peak memory |\n|---|---|---|---|---|")
     for n_agents in SIZES:
-        for algorithm in ALGORITHMS:
+        for algorithm in sys.argv[1:] or [*ALGORITHMS, *VARIANTS]:
             command = [sys.executable, "-m", "benchmarks.large_teams", algorithm, str(n_agents)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             row = json.loads(done.stdout.splitlines()[-1])
@@ -100,7 +108,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), rounds=10)))
+    if sys.argv[-1].isdecimal():
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), rounds=30)))
     else:
         main()

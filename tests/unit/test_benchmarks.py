@@ -83,7 +83,7 @@ def test_every_picture_has_its_data() -> None:
             assert any((task, label) in known for label in group.labels), task
 
 
-@pytest.mark.parametrize("algorithm", large_teams.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", [*large_teams.ALGORITHMS, *large_teams.VARIANTS])
 def test_a_row_of_large_teams(algorithm: str) -> None:
     row = large_teams.measure(algorithm, 4, rounds=1)
     assert row["update"] > 0 and row["predict"] > 0 and row["memory"] > 50
