@@ -1,6 +1,6 @@
 """Teams of 10, 50 and 200 agents: what an update and a call of ``predict`` take, and the peak memory.
 
-Run: ``python -m benchmarks.large_teams [ALGORITHM ...]``. Observations are Box(8); every other agent chooses among five,
+Run: ``python -m benchmarks.large_teams [ALGORITHM ...]``. Observations are Box(8); every other agent has five choices,
 the others act in Box(2) (QMIX, which needs choices, has choices only). Batch 64, networks of [64, 64], a state of 64
 numbers, one thread. Each row is a process of its own; times are medians of CPU time, so that other work on the machine
 counts little.
