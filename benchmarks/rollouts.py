@@ -7,7 +7,8 @@ a second (the better of two windows of three seconds), and the private memory of
 environments into an actor.
 
 ``python -m benchmarks.rollouts learner`` trains HASAC on the waiting ones, one update every sixteen transitions, beside
-what a model of three measured numbers says: time of an update, of a step of the workers, and of the environment.
+what a model of three numbers says: time of an environment's step, of an update, and of all else (workers, acting, loop)
+that a training without updates and with steps that take no time is made of.
 """
 
 from __future__ import annotations
@@ -122,6 +123,13 @@ def _is_worker(command: str) -> bool:
     return "ray::Hosted" in command or "forkserver" in command
 
 
+def _of_process(command: list[str]) -> dict[str, float]:
+    """What a process of its own has measured; Ray prints other lines around it."""
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return found
+
+
 def main() -> None:
     """Print the table, each row from a process of its own."""
     print("| a step | backend | environments | start-up | steps a second | a worker |\n|---|---|---|---|---|---|")
@@ -131,33 +139,39 @@ def main() -> None:
                 if backend == "ray8" and n < 8:
                     continue
                 command = [sys.executable, "-m", "benchmarks.rollouts", backend, str(n), str(seconds), str(int(waits))]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                row = json.loads(done.stdout.splitlines()[-1])
-                took = f"{row['start']:.1f} s | {row['rate']:,.0f} | {row['memory']:.0f} MiB"
+                row = _of_process(command)
+                memory = "-" if row["memory"] != row["memory"] else f"{row['memory']:.0f} MiB"
+                took = f"{row['start']:.1f} s | {row['rate']:,.0f} | {memory}"
                 print(f"| {name} | {backend} | {n} | {took} |", flush=True)
 
 
 def train(n: int, seconds: float) -> dict[str, float]:
     """Steps a second of HASAC with workers, and those that the model says."""
+    env, model = _learner(n, seconds)
+    rate = _rate(model, max(2_048, 64 * n))
+    update = float(np.median([_seconds(lambda: model.train(1, 256)) for _ in range(40)]))
+    env.close()
+    free, idle = _learner(n, 0.0)
+    idle.train = lambda *args, **kwargs: None
+    around = 1 / _rate(idle, max(4_096, 128 * n))
+    free.close()
+    return {"rate": rate, "model": 1 / (seconds / n + around + update / RATIO), "update": update, "around": around}
+
+
+def _learner(n: int, seconds: float) -> tuple[Any, Any]:
+    """HASAC with an update every so many transitions, past its first ones."""
     import masoft
 
-    env = masoft.make_vec(lambda: Paced(seconds, True), n, seed=0, backend="subproc")
+    env = masoft.make_vec(lambda: Paced(seconds, seconds > 0), n, seed=0, backend="subproc")
     model = masoft.HASAC(
         env, train_freq=max(RATIO // n, 1), gradient_steps=max(n // RATIO, 1), learning_starts=RATIO * 4,
         batch_size=256, policy_kwargs={"net_arch": [64, 64]}, seed=0, device="cpu",
     )  # fmt: skip
-    model.learn(RATIO * 16)
-    began, steps = time.perf_counter(), max(1_024, 40 * n)
-    model.learn(steps, reset_num_timesteps=False)
-    rate = steps / (time.perf_counter() - began)
-    update = min(_seconds(lambda: model.train(1, 256)) for _ in range(20))
-    env.close()
-    free = masoft.make_vec(lambda: Paced(0.0, False), n, seed=0, backend="subproc")
-    actions = np.stack([free.action_space.sample() for _ in range(n)])
-    free.reset()
-    message = min(_seconds(lambda: free.step(actions)) for _ in range(50)) / n
-    free.close()
-    return {"rate": rate, "model": 1 / (seconds / n + message + update / RATIO), "update": update, "message": message}
+    return env, model.learn(RATIO * 16)
+
+
+def _rate(model: Any, steps: int) -> float:
+    return steps / _seconds(lambda: model.learn(steps, reset_num_timesteps=False))
 
 
 def _seconds(what: Callable[[], Any]) -> float:
@@ -168,12 +182,10 @@ def _seconds(what: Callable[[], Any]) -> float:
 
 def learner() -> None:
     """Print the table of training, each row from a process of its own."""
-    print("| environments | steps a second | the model | an update | workers, a step |\n|---|---|---|---|---|")
+    print("| environments | steps a second | the model | an update | all else, a step |\n|---|---|---|---|---|")
     for n in WORKERS:
-        done = subprocess.run([sys.executable, "-m", "benchmarks.rollouts", "train", str(n), "0.01"],
-                              capture_output=True, text=True, check=True)  # fmt: skip
-        row = json.loads(done.stdout.splitlines()[-1])
-        costs = f"{1e3 * row['update']:.1f} ms | {1e3 * row['message']:.2f} ms"
+        row = _of_process([sys.executable, "-m", "benchmarks.rollouts", "train", str(n), "0.01"])
+        costs = f"{1e3 * row['update']:.1f} ms | {1e3 * row['around']:.2f} ms"
         print(f"| {n} | {row['rate']:,.0f} | {row['model']:,.0f} | {costs} |", flush=True)
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are no part of the package
 
-from benchmarks import gpu, large_teams, learning, matrix_learning, resident  # noqa: E402
+from benchmarks import gpu, large_teams, learning, matrix_learning, resident, rollouts  # noqa: E402
 
 
 def drawing() -> ModuleType:
@@ -95,3 +95,10 @@ def test_the_slope_of_memory_is_that_of_the_later_looks() -> None:
     )
     seen = resident.measure(1_200, every=600)
     assert [steps for steps, _ in seen] == [600, 1_200] and all(memory > 50 for _, memory in seen)
+
+
+def test_a_row_of_workers_and_one_of_training() -> None:
+    row = rollouts.measure("dummy", 2, 0.001, True, window=0.1)
+    assert row["rate"] > 0 and row["start"] > 0
+    row = rollouts.train(2, 0.001)
+    assert row["rate"] > 0 and row["model"] > 0
