@@ -122,12 +122,14 @@ class DeviceInfos(LazyInfos):
         returns, lengths: (n_envs,), of the episodes so far, told by a monitor; None where there is none.
         began: when the monitor's clock started.
         has_no_end: whether it is known without a look that no episode has ended.
+        raw: the infos as they were before a wrapper; None: it was none.
     """
 
     returns: Any = None
     lengths: Any = None
     began: float = 0.0
     has_no_end: bool = False
+    raw: DeviceInfos | None = None
     _READ = ("_names", "_rewards", "cut", "ended", "finals", "_told")
 
     def __init__(
@@ -137,6 +139,14 @@ class DeviceInfos(LazyInfos):
         list.__init__(self, [None] * len(rewards))  # type: ignore[misc]
         self.tensors = (names, rewards, finals, terminated, truncated, successes)
         self.is_untouched = True
+
+    def with_finals(self, finals: Mapping[str, Any]) -> DeviceInfos:
+        """The same with other last observations, as a wrapper shows them; these here are its ``raw``."""
+        names, rewards, _, *ends = self.tensors
+        other = DeviceInfos(names, rewards, finals, *ends)
+        other.returns, other.lengths, other.began = self.returns, self.lengths, self.began
+        other.has_no_end, other.raw = self.has_no_end, self
+        return other
 
     @property
     def device_finals(self) -> Mapping[str, Any]:
@@ -165,6 +175,9 @@ class DeviceInfos(LazyInfos):
             returns, lengths, now = _array(self.returns), _array(self.lengths), round(time.time() - self.began, 6)
             for env in self.ended.tolist():
                 self.tell(env, "episode", {"r": returns[env], "l": lengths[env], "t": now})
+        for env, entries in ({} if self.raw is None else vars(self.raw).get("_told", {})).items():
+            for name, value in entries.items():
+                self.tell(env, name, value)
 
 
 def _array(values: Any) -> Any:

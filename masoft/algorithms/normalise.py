@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
+
+from masoft.envs.device_normalize import tensors_of
 
 
 class VecNormalizer:
@@ -25,8 +30,7 @@ class VecNormalizer:
             return values
         assert isinstance(self._wrapper.obs_rms, dict)
         moments = self._wrapper.obs_rms[name]
-        mean = torch.as_tensor(moments.mean, dtype=torch.float32, device=values.device)
-        variance = torch.as_tensor(moments.var, dtype=torch.float32, device=values.device)
+        mean, variance = (each.float() for each in tensors_of(moments, values.device))
         clip = self._wrapper.clip_obs
         return ((values - mean) / torch.sqrt(variance + self._wrapper.epsilon)).clamp(-clip, clip)
 
@@ -34,6 +38,9 @@ class VecNormalizer:
         """Scale rewards of any shape, if the wrapper does."""
         if not self._wrapper.norm_reward:
             return values
-        scale = float(self._wrapper.ret_rms.var + self._wrapper.epsilon) ** 0.5
+        moments, epsilon = self._wrapper.ret_rms, self._wrapper.epsilon
+        scale: Any = float(moments.var + epsilon) ** 0.5 if isinstance(moments, RunningMeanStd) else None
+        if scale is None:
+            scale = (tensors_of(moments, values.device)[1] + epsilon).sqrt().float()
         scaled: Tensor = (values / scale).clamp(-self._wrapper.clip_reward, self._wrapper.clip_reward)
         return scaled

@@ -386,7 +386,7 @@ class OffPolicyTeamAlgorithm(OffPolicySettings, RemembersEpisodes, TeamAlgorithm
             return  # the wrapper holds raw observations of another step
         else:
             raw_obs, raw_reward = wrapper.get_original_obs(), wrapper.get_original_reward()
-            raw_infos = [
+            raw_infos = getattr(infos, "raw", None) or [
                 {**info, "terminal_observation": wrapper.unnormalize_obs(info["terminal_observation"])}
                 if done
                 else info

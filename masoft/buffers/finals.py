@@ -102,7 +102,7 @@ class LastObservations:
         wanted = max(needed, min(ROOM * self._n_envs, self._n_places)) + 1
         if len(self._free) < wanted:
             self.grow(len(self) + wanted - len(self._free))
-        self._on_device = DeviceSlots(self._free, self._device)
+        self._on_device = DeviceSlots(self._free, len(self), self._device)
 
     def release(self, slots: Tensor) -> None:
         """Take places back, (n_envs,); negative ones are none."""

@@ -281,7 +281,7 @@ def _write(tensor: Tensor, window: np.ndarray | Tensor, row: int, values: np.nda
 
 
 def _copy(values: Any) -> np.ndarray:
-    return np.array(values.cpu() if isinstance(values, Tensor) else values)
+    return np.array(values.cpu().numpy() if isinstance(values, Tensor) else values)
 
 
 def _layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

@@ -13,18 +13,20 @@ class DeviceSlots:
 
     Args:
         free: the free places, the next one last; there must be one more than are ever needed at once.
+        n_places: of the store, free or not.
         device: where the stack lies.
 
     Attributes:
         at_least: so many are free for sure; known on the host, without a look.
     """
 
-    def __init__(self, free: Sequence[int], device: torch.device) -> None:
+    def __init__(self, free: Sequence[int], n_places: int, device: torch.device) -> None:
         self._nowhere = int(free[0])
         size = len(free) - 1
         self.at_least = size
         # The last entry takes what is written for those who take or give nothing.
-        self._stack = torch.tensor([*free[1:], -1], dtype=torch.long, device=device)
+        self._stack = torch.full((n_places,), -1, dtype=torch.long, device=device)
+        self._stack[:size] = torch.tensor(free[1:], dtype=torch.long, device=device)
         self._n_free = torch.tensor(size, device=device)
 
     def take(self, needed: Tensor) -> tuple[Tensor, Tensor]:

@@ -246,7 +246,7 @@ class BatchedVecEnv(VecEnv):
         """Raise with the name of the agent; silent where only agents that have left are concerned."""
         assert self._active is not None
         row = None if self._mask is None else self._mask[env]
-        mask = None if row is None else np.asarray(row if self.device is None else row.cpu())
+        mask = None if row is None else np.asarray(row if self.device is None else row.cpu().numpy())
         flags = self._active[env] if self.device is None else self._active[env].cpu().numpy()
         live = np.flatnonzero(flags).tolist()
         self._splitter.split(actions, live, mask, lambda: f"in environment {env}, {self._where()}")
@@ -308,12 +308,6 @@ class BatchMonitor(VecMonitor):
 
     episode_returns: Any
     episode_lengths: Any
-    _counts_on_device: bool = False
-
-    def reset(self) -> Any:
-        """Start an episode in every environment."""
-        self._counts_on_device = False
-        return super().reset()
 
     def step_wait(self) -> Any:
         """Step, and tell the return and length of each episode that has ended."""
@@ -321,8 +315,8 @@ class BatchMonitor(VecMonitor):
         observations, rewards, dones, infos = given
         if not isinstance(rewards, np.ndarray):
             return observations, rewards, dones, self._watched_on_device(rewards, dones, infos)
-        if self._counts_on_device:
-            self._counts_on_device, so_far = False, (self.episode_returns, self.episode_lengths)
+        if not isinstance(self.episode_returns, np.ndarray):
+            so_far = self.episode_returns, self.episode_lengths
             self.episode_returns, self.episode_lengths = (each.cpu().numpy() for each in so_far)
         self.episode_returns += rewards
         self.episode_lengths += 1
@@ -346,8 +340,8 @@ class BatchMonitor(VecMonitor):
 
     def _watched_on_device(self, rewards: Any, dones: Any, infos: DeviceInfos) -> DeviceInfos:
         """Count in tensors, and let the infos know; only a file of episodes has to be written, and so read, at once."""
-        if not self._counts_on_device:
-            self._counts_on_device, so_far = True, (self.episode_returns, self.episode_lengths)
+        if isinstance(self.episode_returns, np.ndarray):
+            so_far = self.episode_returns, self.episode_lengths
             self.episode_returns, self.episode_lengths = (rewards.new_tensor(each) for each in so_far)
         infos.returns, infos.lengths, infos.began = (
             self.episode_returns + rewards,

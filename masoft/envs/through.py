@@ -166,6 +166,7 @@ def team_outside(team: TeamSpec, wrappers: list[VecEnvWrapper]) -> TeamSpec:
     from stable_baselines3.common.vec_env import VecNormalize
 
     normalizer: VecNormalize | None = None
+    _check_takes_tensors(wrappers)
     for wrapper in reversed(wrappers):
         shown = seen_through(team, wrapper)
         if normalizer is not None and shown.observation_space != team.observation_space:
@@ -176,6 +177,19 @@ def team_outside(team: TeamSpec, wrappers: list[VecEnvWrapper]) -> TeamSpec:
             _check_scaled(shown, wrapper)
         team = shown
     return team
+
+
+def _check_takes_tensors(wrappers: list[VecEnvWrapper]) -> None:
+    """Refuse wrappers of stable-baselines3's that compute with arrays around a batch that gives tensors."""
+    if not wrappers or getattr(wrappers[0].unwrapped, "device", None) is None:
+        return
+    from stable_baselines3.common.vec_env import VecCheckNan, VecFrameStack, VecNormalize
+
+    for wrapper in wrappers:
+        if type(wrapper) is VecNormalize or isinstance(wrapper, VecFrameStack | VecCheckNan):
+            cure = "Pass tensors=False; VecNormalize is put around tensors by make_vec(..., normalize=True)."
+            must = "one that computes with tensors, since the simulator's numbers are some"
+            raise ConfigurationError(explain("A wrapper", must, type(wrapper).__name__, cure))
 
 
 def _check_scaled(team: TeamSpec, wrapper: VecNormalize) -> None:

@@ -24,7 +24,7 @@ def vector_values(vec_env: VecEnv) -> dict[str, Any] | None:
     if not all(isinstance(wrapper, VecNormalize | VecMonitor) for wrapper in wrappers):
         return None
     monitors = [
-        {"returns": w.episode_returns, "lengths": w.episode_lengths, "count": w.episode_count}
+        {"returns": _array(w.episode_returns), "lengths": _array(w.episode_lengths), "count": w.episode_count}
         for w in wrappers
         if isinstance(w, VecMonitor)
     ]
@@ -39,6 +39,11 @@ def vector_values(vec_env: VecEnv) -> dict[str, Any] | None:
     watched = all(base.env_is_wrapped(Monitor))
     running = {name: base.get_attr(name) for name in MONITOR} if watched else {}
     return {"environments": snapshots, "monitors": running, "vec_monitors": monitors}
+
+
+def _array(values: Any) -> Any:
+    """A copy in main memory of what a monitor counts, which is a tensor where steps are some."""
+    return np.array(values.cpu().numpy() if hasattr(values, "cpu") else values)
 
 
 def restore_vector(vec_env: VecEnv, values: Mapping[str, Any]) -> bool:

@@ -85,9 +85,21 @@ def wrapped(
     if normalize or isinstance(normalize, Mapping):
         settings = dict(normalize) if isinstance(normalize, Mapping) else {}
         vec_env = _build(
-            "normalize", VecNormalize, vec_env, {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **settings}
+            "normalize",
+            _normalizer_of(vec_env),
+            vec_env,
+            {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **settings},
         )
     return vec_env
+
+
+def _normalizer_of(vec_env: VecEnv) -> type[VecNormalize]:
+    """The VecNormalize for environments that give arrays, or tensors."""
+    if getattr(vec_env.unwrapped, "device", None) is None:
+        return VecNormalize
+    from masoft.envs.device_normalize import DeviceNormalize  # here, since it imports torch
+
+    return DeviceNormalize
 
 
 def _build(which: str, wrapper: type[VecEnvWrapper], vec_env: VecEnv, settings: dict[str, Any]) -> VecEnv:
@@ -115,7 +127,7 @@ def wrapped_alike(vec_env: VecEnv, trained: VecEnv | None) -> VecEnv:
     if normalizer is not None and unwrap_vec_normalize(vec_env) is None:
         names = ("norm_obs", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
         settings = {name: getattr(normalizer, name) for name in names}
-        copy = VecNormalize(vec_env, training=False, norm_reward=False, **settings)
+        copy = _normalizer_of(vec_env)(vec_env, training=False, norm_reward=False, **settings)
         if normalizer.norm_obs:
             copy.obs_rms = normalizer.obs_rms
         return copy

@@ -184,7 +184,9 @@ class SmaxVecEnv(BatchedVecEnv):
         if self._scene is None:
             return None
         assert self._mask is not None and self._active is not None
-        mask, active = (np.array(each if self.device is None else each.cpu()) for each in (self._mask, self._active))
+        mask, active = (
+            np.array(each if self.device is None else each.cpu().numpy()) for each in (self._mask, self._active)
+        )
         return {"scene": plain(self._scene), "mask": mask, "active": active}
 
     def set_snapshot(self, values: dict[str, Any]) -> None:

@@ -4,10 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
+import masoft
 from masoft.envs import TeamEnv, make, make_vec, registered, team_of
 from masoft.envs.adapters.smax_battle import MAPS
 from masoft.errors import ConfigurationError, EnvironmentFault, MissingDependencyError
+from masoft.testing import host_reads
 
 SKIP = 'needs the extra: pip install "masoft[smax]"'
 # Agents, entries an agent sees, entries of the state, choices an agent.
@@ -164,3 +167,40 @@ def test_bad_input():
         make("smax/3m", map_name="3n")
     with pytest.raises(ConfigurationError, match="The options of smax/3m must be those of jaxmarl's"):
         make("smax/3m", max_step=3)
+
+
+def learned_battles(tensors, name, **settings):
+    env = make_vec("smax/3m", 8, seed=4, tensors=tensors, max_steps=12)
+    return getattr(masoft, name)(env=env, seed=2, device="cpu", **settings)
+
+
+@pytest.mark.parametrize("name", ["HASAC", "MAPPO"])
+def test_battles_as_tensors_teach_what_battles_as_arrays_teach(name, tmp_path):
+    pytest.importorskip("jaxmarl", reason=SKIP)
+    settings = {
+        "HASAC": dict(learning_starts=80, batch_size=16, buffer_size=400, gradient_steps=1),
+        "MAPPO": dict(policy="RnnPolicy", n_steps=16, batch_size=32, n_epochs=2),
+    }[name]
+    arrays, tensors = (learned_battles(given, name, **settings).learn(8 * 32) for given in (False, True))
+    for one, other in zip(arrays.policy.parameters(), tensors.policy.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert list(arrays.ep_success_buffer) == list(tensors.ep_success_buffer) and len(tensors.ep_success_buffer) > 8
+    # The battles themselves are in a checkpoint, so that the second half is the same.
+    tensors.save_checkpoint(tmp_path / "half")
+    tensors.learn(8 * 16, reset_num_timesteps=False)
+    env = make_vec("smax/3m", 8, seed=9, tensors=True, max_steps=12)
+    again = type(tensors).resume(tmp_path / "half", env=env).learn(8 * 16, reset_num_timesteps=False)
+    for one, other in zip(again.policy.parameters(), tensors.policy.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_battles_as_tensors_are_not_looked_at():
+    pytest.importorskip("jaxmarl", reason=SKIP)
+    env = make_vec("smax/3m", 8, seed=4, tensors=True, max_steps=12)
+    env.reset()
+    actions = torch.full((8, 3), 4)
+    with host_reads() as reads:
+        for _ in range(30):
+            _, rewards, dones, infos = env.step(actions)
+    assert reads == [] and isinstance(rewards, torch.Tensor)
+    assert len(infos) == 8 and "rewards" in infos[0]

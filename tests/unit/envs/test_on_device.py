@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.callbacks import StopTrainingOnMaxEpisodes
+from stable_baselines3.common.vec_env import VecNormalize
 from tensor_teams import TensorTeam
 
 import masoft
 from masoft.envs.batched import BatchMonitor
-from masoft.errors import EnvironmentFault
+from masoft.envs.device_normalize import DeviceNormalize
+from masoft.envs.wrapping import TeamFrameStack, wrapped
+from masoft.errors import ConfigurationError, EnvironmentFault
 from masoft.testing import check_batched, host_reads
 
 ON = {"n_steps": 8, "batch_size": 32, "n_epochs": 2}
@@ -210,3 +213,53 @@ def test_replay_grows_on_the_device_and_is_saved(tmp_path: Any) -> None:
     model.save_replay_buffer(tmp_path / "replay")
     arrays.load_replay_buffer(tmp_path / "replay", truncate_last_traj=False)
     assert torch.equal(arrays.replay_buffer.sample(64).next_state, one.sample(64).next_state)
+
+
+def normalised(name: str, device: str | None, **settings: Any) -> Any:
+    env = wrapped(BatchMonitor(TensorTeam(20, "choice", device)), settings or True, None)
+    return model_of(name, env)
+
+
+@pytest.mark.parametrize("name", ["HASAC", "HAPPO", "MAPPO"])
+def test_normalised_tensors_teach_what_normalised_arrays_teach(name: str, tmp_path: Any) -> None:
+    arrays, tensors = (normalised(name, device).learn(20 * 48) for device in (None, "cpu"))
+    one, other = arrays.get_vec_normalize_env(), tensors.get_vec_normalize_env()
+    assert isinstance(other, DeviceNormalize) and not isinstance(one, DeviceNormalize)
+    for key in ("left", "right", "state"):
+        np.testing.assert_allclose(other.obs_rms[key].mean, one.obs_rms[key].mean, atol=1e-5)
+        np.testing.assert_allclose(other.obs_rms[key].var, one.obs_rms[key].var, atol=1e-5)
+        assert other.obs_rms[key].count == pytest.approx(one.obs_rms[key].count)
+    np.testing.assert_allclose(other.ret_rms.var, one.ret_rms.var, rtol=1e-3)
+    pairs = zip(arrays.policy.parameters(), tensors.policy.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=2e-2) for a, b in pairs)
+    # Saved in the same place: a run of arrays goes on with the statistics of one of tensors.
+    tensors.save_checkpoint(tmp_path / "half")
+    again = type(tensors).resume(tmp_path / "half", env=normalised(name, "cpu").env)
+    moments = again.get_vec_normalize_env().obs_rms["left"]
+    assert np.array_equal(moments.mean, other.obs_rms["left"].mean)
+    assert np.allclose(again.get_vec_normalize_env().returns, other.returns)
+    again.learn(20 * 16, reset_num_timesteps=False)
+    assert not np.array_equal(moments.mean, other.obs_rms["left"].mean) and again.score(n_eval_episodes=3) <= 0
+
+
+@pytest.mark.parametrize("name", ["HASAC", "HAPPO"])
+def test_normalising_looks_at_nothing(name: str) -> None:
+    env = wrapped(BatchMonitor(TensorTeam(16, "choice")), True, None)
+    env.reset()
+    actions = torch.tensor([[1, 1]] * 16)
+    with host_reads() as reads:
+        for _ in range(12):
+            env.step(actions)
+    assert reads == []
+    model = model_of(name, env).learn(16 * 24)
+    if name == "HASAC":
+        model._look_for_learners()
+        with host_reads() as reads:
+            model.sample_batch(16)
+        assert reads == []
+
+
+def test_wrappers_of_arrays_are_refused() -> None:
+    for wrap in (lambda env: VecNormalize(env, norm_obs_keys=["left"]), lambda env: TeamFrameStack(env, 2)):
+        with pytest.raises(ConfigurationError, match="A wrapper must be one that computes with tensors.*tensors=False"):
+            masoft.HASAC(wrap(BatchMonitor(TensorTeam(4))), device="cpu")
