@@ -155,7 +155,9 @@ class FolderLock:
         """How long to wait: where it cannot be told at once whether the holder lives, until its silence says so."""
         # A dead process that nobody has waited for still has its number; it is silent, though.
         is_unclear = found is not None and (not found.is_here or found.silent > 2 * BEAT_SECONDS)
-        return max(self.wait, LEASE_SECONDS + 2 * BEAT_SECONDS if is_unclear else 0.0)
+        # Older versions of filelock remove what a dead process has left at one look, and take the lock at the next.
+        is_gone = found is not None and not found.lives
+        return max(self.wait, LEASE_SECONDS + 2 * BEAT_SECONDS if is_unclear else 2.0 if is_gone else 0.0)
 
     def _refusal(self) -> str:
         found = self.holder()
