@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ def update_ms(name: str, shape: Shape, device: str, record: bool, batch: int = 2
         model.learning_starts = 10**9
         model.learn(2 * batch)
         n_updates = 8
-        work = lambda: model.train(n_updates, batch)  # noqa: E731
+        work = partial(model.train, n_updates, batch)
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from masoft import habits
 from masoft.buffers.memory import check_fits, layout_bytes
+from masoft.buffers.rows import frame_layout
 from masoft.infos import DeviceInfos
-from masoft.spec import ACTION_MASK, ACTIVE, STATE, TeamSpec
+from masoft.spec import TeamSpec
 
 STEP_BYTES = 10
 """Start, reward and both kinds of end, of one step of an environment."""
@@ -99,7 +100,7 @@ class TeamRolloutBuffer:
     def __init__(self, n_steps: int, team: TeamSpec, n_envs: int = 1, device: torch.device | str = "cpu") -> None:
         self.n_steps, self.team, self.n_envs = n_steps, team, n_envs
         self.device = torch.device(device)
-        layout = _layout(team)
+        layout = frame_layout(team, with_views=True)
         each = n_envs * (layout_bytes(layout) + 4 * team.action_size + STEP_BYTES)
         check_fits("n_steps", n_steps, each, self.device)
         self.n_bytes = n_steps * each
@@ -282,24 +283,3 @@ def _write(tensor: Tensor, window: np.ndarray | Tensor, row: int, values: np.nda
 
 def _copy(values: Any) -> np.ndarray:
     return np.array(values.cpu().numpy() if isinstance(values, Tensor) else values)
-
-
-def _layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Shape and type of each array of a team observation that learning needs.
-
-    Views of the state are stored too: with ``VecNormalize`` they are normalised apart from it.
-    """
-    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
-        agent.name: (
-            agent.observation_shape,
-            torch.uint8 if agent.observation_space.dtype == np.uint8 else torch.float32,
-        )
-        for agent in team.agents
-    }
-    if team.state_size:
-        layout[STATE] = ((team.state_size,), torch.float32)
-    if team.has_masks:
-        layout[ACTION_MASK] = ((team.mask_size,), torch.bool)
-    if team.has_deaths:
-        layout[ACTIVE] = ((team.n_agents,), torch.bool)
-    return layout

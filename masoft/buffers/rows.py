@@ -81,11 +81,16 @@ def write_place(target: Tensor, place: int, value: np.ndarray | Tensor | float) 
         target[place] = value
 
 
-def frame_layout(team: TeamSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Which arrays one stored observation needs: shape and type by key; views of the state need none."""
+def frame_layout(team: TeamSpec, with_views: bool = False) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Which arrays one stored observation needs: shape and type by key; views of the state need none.
+
+    Args:
+        team: the team's specification.
+        with_views: whether views are stored, too.
+    """
     layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
     for agent in team.agents:
-        if agent.view is None or team.state_size == 0:
+        if with_views or agent.view is None or team.state_size == 0:
             is_bytes = agent.observation_space.dtype == np.uint8
             layout[agent.name] = (agent.observation_shape, torch.uint8 if is_bytes else torch.float32)
     if team.state_size:

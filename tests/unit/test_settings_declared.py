@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import InitVar
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import pytest
 
@@ -93,3 +93,21 @@ def test_an_order_that_asks_for_improvements_is_refused_by_methods_without_them(
     model = masoft.HAD3QN("matrix/maxent", seed=0)
     with pytest.raises(ConfigurationError, match="needs no expected improvements"):
         model.order = masoft.A2PO.order
+
+
+def test_python_3_10_is_asked_about_no_init_var(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ``get_type_hints`` takes InitVar for no type."""
+    seen: list[str] = []
+
+    def as_in_3_10(cls: type, **options: Any) -> Any:
+        seen.extend(cls.__annotations__.values())
+        return get_type_hints(cls, **options)
+
+    monkeypatch.setattr("masoft.settings.get_type_hints", as_in_3_10)
+
+    @settings
+    class Mine:
+        size: InitVar[Annotated[int, Integer(1)]] = 3
+
+    assert seen and not any("InitVar" in annotation for annotation in seen)
+    assert settings_of(Mine)["size"].default == 3 and not hasattr(Mine, "size")
