@@ -82,7 +82,8 @@ def tried(python: str, wheel: Path, pins: Path) -> tuple[str, str]:
                 fault = f"{name} failed: {last}"
                 break
         listed = subprocess.run([str(here / "pip"), "list", "--format=freeze"], capture_output=True, text=True)
-        found = dict(line.lower().split("==") for line in listed.stdout.split() if "==" in line)
+        lines = listed.stdout.lower().replace("_", "-").split()
+        found = dict(line.split("==") for line in lines if "==" in line)
         return fault, ", ".join(f"{name} {found.get(name, 'absent')}" for name in SHOWN)
 
 
