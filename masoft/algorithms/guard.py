@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from masoft.errors import NumericalFault, explain
-from masoft.fast.recording import afterwards, is_recordable
+from masoft.fast.recording import afterwards, is_recordable, may_look, whole
 from masoft.saving.parts import StatePart
 
 MOST_SKIPPED = 100
@@ -68,41 +68,51 @@ class GradientGuard:
         grads: list[Tensor] = [p.grad for p in parameters]
         key = self._keys[id(optimizer)]
         if _leaves_out_bad_steps(optimizer) and not is_at_hand(grads[0]):
-            largest = torch.stack(torch._foreach_norm(grads, math.inf)).amax()
-            is_bad = (~largest.isfinite()).float()
+            if may_look(grads[0]):
+                vars(optimizer)["found_inf"] = whole(self._flag, key, [*map(id, parameters)], grads)
+                return
+            is_bad = _largest_is_bad(grads)
             vars(optimizer)["found_inf"] = is_bad
             afterwards(lambda: self._note(key, is_bad))
             return
         vars(optimizer).pop("found_inf", None)
+        if self._is_met(key, [*map(id, parameters)], grads):
+            for parameter in parameters:
+                parameter.grad = None
+
+    def _is_met(self, key: str, owners: list[int], grads: list[Tensor]) -> bool:
+        """Whether a gradient is bad, which has then been counted or raised."""
         # One number for all; a finite gradient can overflow it, so what looks bad is looked at closely.
         if math.isfinite(float(torch.stack(torch._foreach_norm(grads)).sum())):
             self._in_a_row[key] = 0
-            return
-        bad = next((p for p in parameters if not bool(p.grad.isfinite().all())), None)
-        if bad is None:
-            return
-        self._meet(key, self._model._n_updates, bad)
-        for parameter in parameters:
-            parameter.grad = None
+            return False
+        for owner, grad in zip(owners, grads, strict=True):
+            if not bool(grad.isfinite().all()):
+                self._meet(key, self._model._n_updates, self._names.get(owner), grad)
+                return True
+        return False
+
+    def _flag(self, key: str, owners: list[int], grads: list[Tensor]) -> Tensor:
+        """`_is_met` as the scalar that tells an optimiser to leave a step out."""
+        return grads[0].new_full((), float(self._is_met(key, owners, grads)), dtype=torch.float32)
 
     def _note(self, key: str, is_bad: Tensor) -> None:
         """Keep what a device finds, to be read later; a replay writes it to the same place again."""
         self._unread.append((key, self._model._n_updates, is_bad.clone() if is_recordable() else is_bad))
 
-    def _meet(self, key: str, update: int, bad: nn.Parameter | None = None) -> None:
+    def _meet(self, key: str, update: int, name: str | None = None, grad: Tensor | None = None) -> None:
         """Raise because of a bad gradient, or count it."""
         self._in_a_row[key] += 1
         if self._model.on_nan == "raise" or self._in_a_row[key] > MOST_SKIPPED:
-            raise self._fault(key, update, bad)
+            raise self._fault(key, update, name, grad)
         self._model.n_skipped += 1
         self._model.logger.record("train/skipped_steps", self._model.n_skipped)
 
-    def _fault(self, key: str, update: int, bad: nn.Parameter | None) -> NumericalFault:
-        name, got = key, "NaN or infinity"
-        if bad is not None and bad.grad is not None:
-            name = self._names.get(id(bad), key)
-            got += f" in {int((~bad.grad.isfinite()).sum())} of {bad.grad.numel()} entries"
-        which = f"The gradient of {name}{self._owners[key]} at step {self._model.num_timesteps}, update {update}"
+    def _fault(self, key: str, update: int, name: str | None, grad: Tensor | None) -> NumericalFault:
+        got = "NaN or infinity"
+        if grad is not None:
+            got += f" in {int((~grad.isfinite()).sum())} of {grad.numel()} entries"
+        which = f"The gradient of {name or key}{self._owners[key]} at step {self._model.num_timesteps}, update {update}"
         if self._in_a_row[key] > 1:
             got += f", {self._in_a_row[key]} times in a row"
         cure = "The weights are as they were. Lower the learning rate, normalise the rewards, or set on_nan='skip'."
@@ -112,6 +122,12 @@ class GradientGuard:
 def is_at_hand(values: Tensor) -> bool:
     """Whether looking at numbers costs no wait for another device, and no recording."""
     return values.is_cpu and not is_recordable()
+
+
+def _largest_is_bad(grads: list[Tensor]) -> Tensor:
+    """1 where a gradient has an entry that is no number, else 0, a scalar; nobody waits for it."""
+    largest = torch.stack(torch._foreach_norm(grads, math.inf)).amax()
+    return (~largest.isfinite()).float()
 
 
 def _leaves_out_bad_steps(optimizer: Optimizer) -> bool:

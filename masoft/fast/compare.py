@@ -35,14 +35,14 @@ def first_difference(before: Tape, after: Tape, places: Places) -> str | None:
     """The first operation that is another, or on other tensors or numbers; None: the recordings are equal."""
     for one, other in zip(before.entries, after.entries, strict=False):
         if one.function is not other.function:
-            return f"{_name(other)} at {other.line}: at another time it was {_name(one)} at {one.line}"
+            return f"{other.name} at {other.line}: at another time it was {one.name} at {one.line}"
         found = _difference(one, other, before, after, places)
         if found is not None:
-            return f"{_name(other)} at {other.line}: {found}"
+            return f"{other.name} at {other.line}: {found}"
     if len(before.entries) != len(after.entries):
         longer = max(before.entries, after.entries, key=len)
         first = longer[min(len(before.entries), len(after.entries))]
-        return f"{_name(first)} at {first.line}: it is not done each time"
+        return f"{first.name} at {first.line}: it is not done each time"
     return None
 
 
@@ -71,7 +71,3 @@ def _is_same(old: Any, new: Any) -> bool:
     if isinstance(old, torch.Generator):
         return isinstance(new, torch.Generator)
     return type(old) is type(new) and bool(old == new)
-
-
-def _name(entry: Entry) -> str:
-    return str(entry.function._schema.name.partition("::")[2])

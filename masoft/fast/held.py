@@ -11,6 +11,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+CACHE_LINE = 64
+"""Bytes."""
+
 
 class Held:
     """Places for inputs, by name and by what they are made of."""
@@ -75,8 +78,14 @@ def shape_of(inputs: Any) -> Hashable:
 
 
 def _place_like(tensor: Tensor) -> Tensor:
-    """An empty tensor that lies in memory as this one does, unless parts of this one are one and the same."""
+    """An empty tensor that lies in memory as this one does, unless parts of this one are one and the same.
+
+    Where in a line of the cache it begins stays, too: products of matrices depend on it in their last bits.
+    """
     is_apart = all(stride > 0 or size <= 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
-    if is_apart:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    if not is_apart or tensor.numel() == 0:
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    offset = tensor.data_ptr() % CACHE_LINE // tensor.element_size()
+    whole = torch.empty(offset + extent, dtype=tensor.dtype, device=tensor.device)
+    return whole.as_strided(tensor.shape, tensor.stride(), offset)

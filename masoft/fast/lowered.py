@@ -38,7 +38,9 @@ def calls_of(entries: Sequence[Entry]) -> list[Callable[[], Any]]:
 
 
 def _call(entry: Entry) -> Callable[[], Any]:
-    name = entry.function._schema.name.partition("::")[2]
+    name = entry.name
+    if not hasattr(entry.function, "_schema"):
+        return partial(_copied, entry.function, entry.args, entry.kwargs, entry.places)
     if not entry.places:
         return partial(QUICK_IN_PLACE.get(name, entry.function._op), *entry.args, **entry.kwargs)
     places = [place for place in entry.places if place is not None]

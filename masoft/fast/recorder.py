@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 import torch
 
+from masoft.fast.arena import Arena
 from masoft.fast.compare import Places, first_difference
 from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
@@ -35,11 +36,12 @@ class Unrecorded:
 
     Args:
         optimizers: gives those that there are now, whose step sizes pieces read from tensors.
+        as_on_gpu: keep to what a GPU could record, wherever tensors lie.
     """
 
-    def __init__(self, optimizers: Callable[[], Iterable[Any]]) -> None:
+    def __init__(self, optimizers: Callable[[], Iterable[Any]], as_on_gpu: bool = False) -> None:
         self._held = Held()
-        self._optimizers = optimizers
+        self._optimizers, self._as_on_gpu = optimizers, as_on_gpu
 
     def begin(self, inputs: T, numbers: Hashable = ()) -> T:
         """The inputs at their places."""
@@ -48,7 +50,7 @@ class Unrecorded:
     def run(self, name: Hashable, piece: Callable[[], T]) -> T:
         """Do the piece."""
         self._turn_rates()
-        with recordable():
+        with recordable(self._as_on_gpu):
             return piece()
 
     def hold(self, name: Hashable, inputs: T) -> T:
@@ -74,6 +76,7 @@ class Recorder(Unrecorded):
         generators: gives those that pieces draw from.
         optimizers: gives those that there are now, whose step sizes recordings read.
         checks: record each piece twice and compare the recordings, before any is replayed; notes whose line is whose.
+        as_on_gpu: keep to what a GPU could record, wherever tensors lie.
 
     Attributes:
         obstacles: by piece, why it is not replayed.
@@ -85,10 +88,12 @@ class Recorder(Unrecorded):
         generators: Callable[[], Sequence[torch.Generator]],
         optimizers: Callable[[], Iterable[Any]],
         checks: bool = False,
+        as_on_gpu: bool = False,
     ) -> None:
-        super().__init__(optimizers)
+        super().__init__(optimizers, as_on_gpu)
         self._find_generators, self._checks = generators, checks
         self._generators: tuple[torch.Generator, ...] = ()
+        self._arena = None if checks else Arena()
         self.obstacles: dict[Hashable, str] = {}
         self.replays: dict[Hashable, int] = {}
         self._variants: dict[Hashable, Variant] = {}
@@ -146,15 +151,15 @@ class Recorder(Unrecorded):
     def _capture(self, name: Hashable, piece: Callable[[], T], tape: Tape) -> T:
         self._turn_rates()
         graph = Graph(tape, self._generators)
-        with recordable():
+        with recordable(self._as_on_gpu):
             result: T = graph.record(piece)
         self._now.tapes[name] = graph
         return result
 
     def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | Graph | None) -> T:
         self._turn_rates()
-        tape = Tape(name, self._generators, keeps_lines=self._checks)
-        with recordable(), noting_steps() as self._now.steps[name]:
+        tape = Tape(name, self._generators, self._checks, self._arena)
+        with recordable(self._as_on_gpu), noting_steps() as self._now.steps[name]:
             result: T = tape.record(piece)
         if isinstance(before, Tape):
             tape.is_checked = True

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -18,7 +20,9 @@ class _Now:
     """What holds at this moment."""
 
     recordable = False
+    as_on_gpu = False
     is_aside = False
+    note: Callable[[Callable[..., Any], tuple[Any, ...], Any], None] | None = None
     afterwards: list[Callable[[], None]] | None = None
 
 
@@ -88,14 +92,49 @@ def is_recordable() -> bool:
     return _Now.recordable
 
 
+def may_look(values: Tensor) -> bool:
+    """Whether a step that is recorded as a `whole` may look at numbers: not where it would wait for another device."""
+    return values.is_cpu and not _Now.as_on_gpu
+
+
 @contextmanager
-def recordable() -> Iterator[None]:
-    """While pieces run that are recorded, or compared with recorded ones."""
-    before, _Now.recordable = _Now.recordable, True
+def recordable(as_on_gpu: bool = False) -> Iterator[None]:
+    """While pieces run that are recorded, or compared with recorded ones.
+
+    Args:
+        as_on_gpu: whether code has to keep to what a GPU can record, wherever its tensors lie.
+    """
+    before = _Now.recordable, _Now.as_on_gpu
+    _Now.recordable, _Now.as_on_gpu = True, as_on_gpu
     try:
         yield
     finally:
-        _Now.recordable = before
+        _Now.recordable, _Now.as_on_gpu = before
+
+
+def whole(step: Callable[..., T], *args: Any) -> T:
+    """``step(*args)`` as one operation of the piece; what Python does in there, it does again in each replay.
+
+    Args:
+        step: below autograd. May look at numbers where `may_look` says so; changes none of its arguments; gives a
+            tensor or a tuple of tensors, new ones, always of the same shapes.
+        args: all tensors that it reads, and what else it needs.
+    """
+    with aside():
+        made = step(*args)
+    if _Now.note is not None and not _Now.is_aside:
+        _Now.note(step, args, made)
+    return made
+
+
+@contextmanager
+def noting_wholes(note: Callable[[Callable[..., Any], tuple[Any, ...], Any], None]) -> Iterator[None]:
+    """Tell of each `whole` meanwhile: the step, its arguments, and what it gave."""
+    before, _Now.note = _Now.note, note
+    try:
+        yield
+    finally:
+        _Now.note = before
 
 
 def afterwards(what: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from masoft.fast.recording import is_recordable
+from masoft.fast.recording import may_look
 from masoft.fast.smallest import has_written_out_gradient, smallest_value
 from masoft.fast.written_out import linear, pass_through
 
@@ -39,7 +39,7 @@ class SavedFirstLayer:
         self._first_weights: list[Tensor] = [first.weight.detach() for first in firsts]
         self._layers: list[Sequence[nn.Module]] = [network[1:] for network in layers]
         # A row goes back through its own network only; on a GPU one would have to wait for how many these are.
-        self._is_written_out = state.is_cpu and not is_recordable() and all(map(has_written_out_gradient, self._layers))
+        self._is_written_out = may_look(state) and all(map(has_written_out_gradient, self._layers))
         with torch.no_grad():
             inputs = torch.cat([state, self._actions], dim=-1)
             self._hidden: list[Tensor] = [linear(inputs, first) for first in firsts]

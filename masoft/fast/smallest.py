@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from masoft.fast.recording import whole
 from masoft.fast.written_out import ScalarLinear, linear
 
 
@@ -57,12 +58,24 @@ class _SmallestValue(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        found = gradient.new_empty(gradient.shape[0], ctx.columns[0].shape[0])
-        for k, (columns, stack, memory) in enumerate(zip(ctx.columns, ctx.layers, ctx.memories, strict=True)):
-            rows = (ctx.choice == k).nonzero().squeeze(1)
-            hidden = _backward(gradient.index_select(0, rows), stack, memory, rows)
-            found.index_copy_(0, rows, hidden @ columns.t())
+        found = whole(_back_through_smallest, gradient, ctx.choice, ctx.columns, ctx.layers, ctx.memories)
         return found, None, None, None
+
+
+def _back_through_smallest(
+    gradient: Tensor,
+    choice: Tensor,
+    columns: Sequence[Tensor],
+    layers: Sequence[Sequence[nn.Module]],
+    memories: Sequence[Sequence[tuple[Tensor, ...]]],
+) -> Tensor:
+    """The gradient of ``change``, each row's through the network that was the smallest there, (batch, size)."""
+    found = gradient.new_empty(gradient.shape[0], columns[0].shape[0])
+    for k, (own, stack, memory) in enumerate(zip(columns, layers, memories, strict=True)):
+        rows = (choice == k).nonzero().squeeze(1)
+        hidden = _backward(gradient.index_select(0, rows), stack, memory, rows)
+        found.index_copy_(0, rows, hidden @ own.t())
+    return found
 
 
 def has_written_out_gradient(layers: Sequence[nn.Module]) -> bool:

@@ -18,9 +18,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from masoft.fast.arena import Arena, passing, storage_of, tensors_of
 from masoft.fast.blame import Blame
 from masoft.fast.lowered import calls_of
-from masoft.fast.recording import collecting_afterwards, is_aside
+from masoft.fast.recording import collecting_afterwards, is_aside, noting_wholes
 
 READS = frozenset(("item", "tolist", "numpy", "cpu", "__array__", "__bool__", "__float__", "__int__", "__index__"))
 """Methods of tensors by which Python gets numbers."""
@@ -43,7 +44,7 @@ class Entry:
     """One operation.
 
     Args:
-        function: of PyTorch's dispatcher.
+        function: of PyTorch's dispatcher, or a step that is a `whole`.
         args, kwargs: with tensors that lie where the piece's own lay.
         places: where its results go, one an output; None: it writes or looks at something that is there already.
         line: whose code asked for it; empty unless lines are kept.
@@ -55,6 +56,12 @@ class Entry:
     places: tuple[Tensor | None, ...]
     line: str = ""
 
+    @property
+    def name(self) -> str:
+        """Of the operation, as PyTorch calls it."""
+        schema = getattr(self.function, "_schema", None)
+        return self.function.__name__ if schema is None else str(schema.name.partition("::")[2])
+
 
 class Tape:
     """A piece that has been done once, and can be done again.
@@ -63,6 +70,7 @@ class Tape:
         name: of the piece.
         generators: whose draws a replay makes anew.
         keeps_lines: note whose code asked for each operation; slow.
+        arena: where tensors go that nobody reads after the piece; None: they stay where they were made.
 
     Attributes:
         result: what the piece returned; each replay fills its tensors anew.
@@ -70,7 +78,9 @@ class Tape:
         is_checked: whether it was compared with another recording of the piece.
     """
 
-    def __init__(self, name: Any, generators: Sequence[torch.Generator], keeps_lines: bool = False) -> None:
+    def __init__(
+        self, name: Any, generators: Sequence[torch.Generator], keeps_lines: bool = False, arena: Arena | None = None
+    ) -> None:
         self.name, self.generators, self.keeps_lines = name, tuple(generators), keeps_lines
         self.entries: list[Entry] = []
         self.result: Any = None
@@ -81,11 +91,20 @@ class Tape:
         self._known: dict[int, Tensor] = {}  # kept alive, so that no place is used twice
         self._afterwards: list[Callable[[], None]] = []
         self._calls: list[Callable[[], Any]] | None = None
+        self._arena = arena
 
     def record(self, piece: Callable[[], Any]) -> Any:
         """Do the piece, for good, and note what it does; an obstacle does not stop it."""
-        with collecting_afterwards() as self._afterwards, Blame() as self._blame, _Calls(self), _Operations(self):
+        with (
+            collecting_afterwards() as self._afterwards,
+            noting_wholes(self.note_whole),
+            Blame() as self._blame,
+            _Calls(self),
+            _Operations(self),
+        ):
             self.result = piece()
+        if self._arena is not None and self.obstacle is None:
+            self._share(self._arena)
         self._finish()
         return self.result
 
@@ -112,6 +131,13 @@ class Tape:
         if self.obstacle is None:
             self.obstacle = f"{operation} at {self._blame.line()}: {why}"
 
+    def _share(self, arena: Arena) -> None:
+        own = [tensor for entry in self.entries for tensor in tensors_of(entry)]
+        unread = passing(self.made, [*own, *self._known.values()])
+        self.entries = arena.place(self.entries, unread)
+        for storage in unread:
+            del self._known[storage], self.made[storage]
+
     def _finish(self) -> None:
         for what in self._afterwards:
             what()
@@ -129,29 +155,44 @@ class Tape:
 
     def note(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: Any) -> None:
         """Keep an operation, unless it only looks at a tensor in another way."""
-        places = {_storage(tensor) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
-        results: list[Tensor | None] = []
-        for leaf in tree_leaves(made):
-            is_new = isinstance(leaf, Tensor) and _storage(leaf) not in places
-            results.append(_alias(leaf) if is_new else None)
-            if is_new and _storage(leaf) not in self._known:
-                self._known[_storage(leaf)] = _alias(leaf)
-                self.made[_storage(leaf)] = len(self.made)
+        places = {storage_of(tensor) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
+        results = self._places_of(made, places)
         writes = any(
             argument.alias_info is not None and argument.alias_info.is_write for argument in function._schema.arguments
         )
         fills = function._schema.name.partition("::")[2] not in UNFILLED
         if fills and (writes or any(place is not None for place in results)):
-            args, kwargs = tree_map_only(Tensor, _alias, (args, kwargs))
-            kept = tuple(results) if any(place is not None for place in results) else ()
-            line = self._blame.line() if self.keeps_lines else ""
-            self.entries.append(Entry(function, args, kwargs, kept, line))
+            self._keep(function, args, kwargs, results)
+
+    def note_whole(self, step: Callable[..., Any], args: tuple[Any, ...], made: Any) -> None:
+        """Keep a step that is one operation."""
+        for leaf in tree_leaves(args):
+            if isinstance(leaf, Tensor):
+                self.meet(leaf)
+        self._keep(step, args, {}, self._places_of(made, set()))
 
     def meet(self, tensor: Tensor) -> None:
         """Watch a tensor that was there before the piece."""
-        if _storage(tensor) not in self._known:
-            self._known[_storage(tensor)] = _alias(tensor)
+        if storage_of(tensor) not in self._known:
+            self._known[storage_of(tensor)] = _alias(tensor)
             self.inputs.append((weakref.ref(tensor), tensor.data_ptr()))
+
+    def _places_of(self, made: Any, known: set[int]) -> list[Tensor | None]:
+        """The places of an operation's results; None for those in memory that it was given."""
+        results: list[Tensor | None] = []
+        for leaf in tree_leaves(made):
+            is_new = isinstance(leaf, Tensor) and storage_of(leaf) not in known
+            results.append(_alias(leaf) if is_new else None)
+            if is_new and storage_of(leaf) not in self._known:
+                self._known[storage_of(leaf)] = _alias(leaf)
+                self.made[storage_of(leaf)] = len(self.made)
+        return results
+
+    def _keep(self, function: Any, args: Any, kwargs: Any, results: list[Tensor | None]) -> None:
+        args, kwargs = tree_map_only(Tensor, _alias, (args, kwargs))
+        places = tuple(results) if any(place is not None for place in results) else ()
+        line = self._blame.line() if self.keeps_lines else ""
+        self.entries.append(Entry(function, args, kwargs, places, line))
 
 
 class _Operations(TorchDispatchMode):
@@ -198,11 +239,6 @@ class _Calls(TorchFunctionMode):
         for value in (*args, *kwargs.values()):
             if isinstance(value, torch.Generator) and not any(value is known for known in self.tape.generators):
                 self.tape.refuse(name, STRANGER)
-
-
-def _storage(tensor: Tensor) -> int:
-    place: int = tensor.untyped_storage()._cdata
-    return place
 
 
 def _is_mask(index: Any) -> bool:

@@ -52,7 +52,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
             trial = _recorder_of(model, checks=True)
             _learn(model, 4, trial, lambda k: _refuse_obstacles(trial))
             _restore(model, before)
-            _learn(model, n, Unrecorded(model._own_optimizers), lambda k: expected.append(_seen(model)))
+            _learn(model, n, Unrecorded(model._own_optimizers, as_on_gpu=True), lambda k: expected.append(_seen(model)))
             _restore(model, before)
             recorder = _recorder_of(model)
             _learn(model, n, recorder, lambda k: _compare(k, expected[k], _seen(model)))
@@ -63,7 +63,7 @@ def check_recordable(model: Algorithm, n: int = 50) -> None:
 
 
 def _recorder_of(model: Algorithm, checks: bool = False) -> Recorder:
-    return Recorder(model._own_generators, model._own_optimizers, checks)
+    return Recorder(model._own_generators, model._own_optimizers, checks, as_on_gpu=True)
 
 
 def _learn(model: Algorithm, n: int, runner: Runner, look: Callable[[int], None]) -> None:

@@ -19,10 +19,16 @@ SMALL: dict[str, Any] = dict(
 )
 
 
+def look_only_if(monkeypatch: pytest.MonkeyPatch, is_near: bool) -> None:
+    """Whether the guard may look at numbers."""
+    monkeypatch.setattr(guard, "is_at_hand", lambda values: is_near)
+    monkeypatch.setattr(guard, "may_look", lambda values: is_near)
+
+
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers are not at hand, and critics go back by autograd, as on a GPU."""
-    monkeypatch.setattr(guard, "is_at_hand", lambda values: False)
+    look_only_if(monkeypatch, False)
     monkeypatch.setattr(saved_first_layer, "has_written_out_gradient", lambda layers: False)
 
 
@@ -59,7 +65,7 @@ def test_a_far_bad_gradient_stops_the_run_after_the_updates(far: None) -> None:
 def test_far_steps_are_skipped_as_near_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
     models = []
     for is_near in (True, False):
-        monkeypatch.setattr(guard, "is_at_hand", lambda values, is_near=is_near: is_near)
+        look_only_if(monkeypatch, is_near)
         model = HASAC("matrix/maxent", **SMALL)
         model.on_nan = "skip"
         models.append(model.learn(60, callback=Poison(25, 40)))
@@ -78,7 +84,7 @@ def test_too_many_far_steps_in_a_row_stop_the_run(far: None) -> None:
 
 @pytest.mark.parametrize("is_near", [True, False])
 def test_a_good_step_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch, is_near: bool) -> None:
-    monkeypatch.setattr(guard, "is_at_hand", lambda values: is_near)
+    look_only_if(monkeypatch, is_near)
     model = HASAC("matrix/maxent", **SMALL).learn(20)
     model.on_nan = "skip"
     parameter = next(model.policy.actors[0].parameters())

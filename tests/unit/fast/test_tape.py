@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from masoft.fast.adam import FusedAdam
+from masoft.fast.arena import Arena
 from masoft.fast.held import Held
-from masoft.fast.recording import afterwards, aside, recordable
+from masoft.fast.recording import afterwards, aside, may_look, recordable, whole
 from masoft.fast.tape import Tape
 
 
@@ -87,6 +88,62 @@ def test_python_runs_afterwards_and_what_is_made_aside_stays() -> None:
     tape.replay()
     tape.replay()
     assert [value.item() for value in counted] == [1.0, 2.0, 3.0]
+
+
+def test_a_whole_step_runs_python_in_each_replay() -> None:
+    inputs = torch.tensor([1.0, -2.0, 3.0])
+
+    def largest_rows(values: Tensor) -> Tensor:
+        rows = (values > 0).nonzero().squeeze(1)
+        return torch.zeros(3).index_copy_(0, rows, values[rows])
+
+    tape = Tape("piece", [])
+    result = tape.record(lambda: whole(largest_rows, inputs * 2) + 1)
+    assert tape.obstacle is None and result.tolist() == [3, 1, 7]
+    inputs.copy_(torch.tensor([-1.0, 5.0, -1.0]))
+    assert tape.replay().tolist() == [1, 11, 1]
+    with recordable(as_on_gpu=True):
+        assert not may_look(inputs)
+
+
+def test_what_nobody_reads_afterwards_shares_memory() -> None:
+    torch.manual_seed(0)
+    layers, inputs, kept = [nn.Linear(64, 64) for _ in range(9)], torch.randn(64, 64), []
+
+    def piece() -> Tensor:
+        seen = inputs
+        for k, layer in enumerate(layers):
+            seen = layer(seen).tanh()
+            if k == 3:
+                kept.append(seen[1:])  # a window keeps the whole
+        return seen.sum()
+
+    with torch.no_grad():
+        arena = Arena()
+        tape = Tape("piece", [], arena=arena)
+        result = tape.record(piece)
+        assert len(arena.blocks) <= 3 and result.data_ptr() not in {block.data_ptr() for block in arena.blocks}
+        inputs.mul_(2)
+        tape.replay()
+        found = kept[0].clone(), result.clone()
+        expected = piece()
+    assert torch.equal(found[0], kept[1]) and torch.equal(found[1], expected)
+
+
+def test_two_pieces_use_the_same_blocks_and_keep_what_crosses() -> None:
+    weight, arena = torch.ones(50, 50, requires_grad=True), Arena()
+    first = Tape("first", [], arena=arena)
+    loss = first.record(lambda: (weight * 2).exp().sum())  # its graph keeps what the next piece reads
+    n_blocks = len(arena.blocks)
+    second = Tape("second", [], arena=arena)
+    second.record(lambda: (torch.autograd.grad(loss, weight)[0], (weight.detach() * 3).sin().cos().sum()))
+    with torch.no_grad():
+        weight.fill_(0.5)
+    first.replay()
+    slope, other = second.replay()
+    torch.testing.assert_close(slope, torch.full((50, 50), 2 * torch.e))
+    torch.testing.assert_close(other, torch.full((50, 50), 1.5).sin().cos().sum())
+    assert len(arena.blocks) <= n_blocks + 2
 
 
 def test_an_input_that_moves_or_goes_is_noticed() -> None:
