@@ -75,7 +75,7 @@ class CommonSettings:
             Fixed("Save it, and load it with load(path, policy_kwargs=...) if it is the optimisers that change."),
         ]
     ] = None
-    record: InitVar[Annotated[bool, BOOL]] = False
+    record: InitVar[Annotated[bool | str, BOOL, OneOf(("compile",))]] = False
     precision: Annotated[str, OneOf(PRECISIONS), Felt("_look_at_precision")] = "float32"
     stats_window_size: Annotated[int, Integer(1), Felt("_resize_statistics")] = 100
     tensorboard_log: Annotated[str | None, Instance((str, Path), "a folder's name"), Nothing()] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from masoft.fast.compiled import Compiler, why_not_compiled
 from masoft.fast.recorder import Recorder
 from masoft.fast.recording import DIRECT, Runner
 from masoft.policies.acting import ActingPolicy
@@ -21,25 +23,34 @@ class RecordsUpdates(ABC):
     Attributes:
         runner: runs them.
         record: whether pieces, and what the policy does from observations to actions, are recorded once and replayed; a
-            piece that cannot be is named once, in a warning.
+            piece that cannot be is named once, in a warning. ``"compile"``: pieces are compiled, too.
     """
 
     runner: Runner = DIRECT
     generator: torch.Generator
+    device: torch.device
 
     @property
-    def record(self) -> bool:
-        """Whether the pieces of updates are recorded and replayed; may be set at any time."""
-        return isinstance(self.runner, Recorder)
+    def record(self) -> bool | str:
+        """Whether the pieces of updates are recorded and replayed, or compiled as well; may be set at any time."""
+        if not isinstance(self.runner, Recorder):
+            return False
+        return True if self.runner.compiler is None else "compile"
 
     @record.setter
-    def record(self, wanted: bool) -> None:
+    def record(self, wanted: bool | str) -> None:
         if wanted != self.record:
-            self.runner = Recorder(self._own_generators, self._own_optimizers) if wanted else DIRECT
-        self._record_acting()
+            compiler = Compiler() if wanted == "compile" else None
+            recorder = Recorder(self._own_generators, self._own_optimizers, compiler=compiler)
+            self.runner = recorder if wanted else DIRECT
+        self._settle_record()
 
-    def _record_acting(self) -> None:
-        """Let the policy act from recordings, or by itself."""
+    def _settle_record(self) -> None:
+        """See, once there is a device, whether pieces can be compiled; let the policy act from recordings, too."""
+        obstacle = why_not_compiled(self.device) if self.record == "compile" and "device" in vars(self) else None
+        if obstacle is not None:
+            warnings.warn(f"record='compile' is record=True here: {obstacle}.", UserWarning, stacklevel=2)
+            self.record = True
         policy = vars(self).get("policy")
         if isinstance(policy, ActingPolicy):
             policy.recorded = RecordedActing(self._own_generators) if self.record else None

@@ -191,7 +191,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
                 raise ConfigurationError(explain("policy_kwargs", must, self.policy_kwargs, str(error))) from error
         assert isinstance(policy, JointPolicy)
         self.policy, self._learners = policy.to(self.device), None
-        self._record_acting()
+        self._settle_record()
         tell_of_no_use(self.precision, self.device)
         if self.verbose >= 1:
             print(f"Team of {self.team.n_agents}:\n{policy.sharing_table()}")

@@ -11,6 +11,7 @@ import torch
 
 from masoft.fast.arena import Arena
 from masoft.fast.compare import Places, first_difference
+from masoft.fast.compiled import PATIENCE, Compiler
 from masoft.fast.cuda_graph import Graph
 from masoft.fast.held import Held, shape_of
 from masoft.fast.recording import Direct, recordable
@@ -77,6 +78,7 @@ class Recorder(Unrecorded):
         optimizers: gives those that there are now, whose step sizes recordings read.
         checks: record each piece twice and compare the recordings, before any is replayed; notes whose line is whose.
         as_on_gpu: keep to what a GPU could record, wherever tensors lie.
+        compiler: of what was recorded, on a processor.
 
     Attributes:
         obstacles: by piece, why it is not replayed.
@@ -89,11 +91,13 @@ class Recorder(Unrecorded):
         optimizers: Callable[[], Iterable[Any]],
         checks: bool = False,
         as_on_gpu: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
         super().__init__(optimizers, as_on_gpu)
+        self.compiler = compiler
         self._find_generators, self._checks = generators, checks
         self._generators: tuple[torch.Generator, ...] = ()
-        self._arena = None if checks else Arena()
+        self._arena = Arena()
         self.obstacles: dict[Hashable, str] = {}
         self.replays: dict[Hashable, int] = {}
         self._variants: dict[Hashable, Variant] = {}
@@ -127,6 +131,8 @@ class Recorder(Unrecorded):
             return self._record(name, piece, known)
         for optimizer in self._now.steps[name]:
             optimizer.turn_rate()
+        if self.compiler is not None and now.n_updates > PATIENCE and isinstance(known, Tape) and known.unread:
+            self._compile(known, self.compiler)
         self.replays[name] = self.replays.get(name, 0) + 1
         result: T = known.replay()
         return result
@@ -145,6 +151,13 @@ class Recorder(Unrecorded):
         """Copies of a model record anew, once they are told to."""
         return Direct, ()
 
+    def _compile(self, tape: Tape, compiler: Compiler) -> None:
+        calls = compiler.calls_of(tape)
+        if calls is None:
+            tape.share(self._arena)
+        else:
+            tape.replace(calls)
+
     def _is_on_gpu(self) -> bool:
         return any(generator.device.type == "cuda" for generator in self._generators)
 
@@ -158,12 +171,14 @@ class Recorder(Unrecorded):
 
     def _record(self, name: Hashable, piece: Callable[[], T], before: Tape | Graph | None) -> T:
         self._turn_rates()
-        tape = Tape(name, self._generators, self._checks, self._arena)
+        tape = Tape(name, self._generators, keeps_lines=self._checks)
         with recordable(self._as_on_gpu), noting_steps() as self._now.steps[name]:
             result: T = tape.record(piece)
         if isinstance(before, Tape):
             tape.is_checked = True
             tape.obstacle = tape.obstacle or first_difference(before, tape, self._now.places)
+        if self.compiler is None and not self._checks:
+            tape.share(self._arena)
         self._now.keep(name, tape)
         if tape.obstacle is not None:
             self._now.is_direct = True

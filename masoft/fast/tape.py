@@ -70,12 +70,13 @@ class Tape:
         name: of the piece.
         generators: whose draws a replay makes anew.
         keeps_lines: note whose code asked for each operation; slow.
-        arena: where tensors go that nobody reads after the piece; None: they stay where they were made.
 
     Attributes:
         result: what the piece returned; each replay fills its tensors anew.
         obstacle: why the piece cannot be replayed; None: it can.
         is_checked: whether it was compared with another recording of the piece.
+        unread: storages that the piece made and that nobody reads after it.
+        known: by storage, the first tensor in it that was met or made.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Tape:
         self.is_checked = False
         self.made: dict[int, int] = {}
         self.inputs: list[tuple[weakref.ref[Tensor], int]] = []
-        self._known: dict[int, Tensor] = {}  # kept alive, so that no place is used twice
+        self.known: dict[int, Tensor] = {}  # kept alive, so that no place is used twice
         self._afterwards: list[Callable[[], None]] = []
         self._calls: list[Callable[[], Any]] | None = None
-        self._arena = arena
+        self.unread: set[int] = set()
 
     def record(self, piece: Callable[[], Any]) -> Any:
         """Do the piece, for good, and note what it does; an obstacle does not stop it."""
@@ -103,8 +104,9 @@ class Tape:
             _Operations(self),
         ):
             self.result = piece()
-        if self._arena is not None and self.obstacle is None:
-            self._share(self._arena)
+        if not self.keeps_lines:
+            own = [tensor for entry in self.entries for tensor in tensors_of(entry)]
+            self.unread = passing(self.made, [*own, *self.known.values()])
         self._finish()
         return self.result
 
@@ -131,12 +133,20 @@ class Tape:
         if self.obstacle is None:
             self.obstacle = f"{operation} at {self._blame.line()}: {why}"
 
-    def _share(self, arena: Arena) -> None:
-        own = [tensor for entry in self.entries for tensor in tensors_of(entry)]
-        unread = passing(self.made, [*own, *self._known.values()])
-        self.entries = arena.place(self.entries, unread)
-        for storage in unread:
-            del self._known[storage], self.made[storage]
+    def share(self, arena: Arena) -> None:
+        """Have what nobody reads afterwards in an arena instead of where it was made."""
+        self.entries = arena.place(self.entries, self.unread)
+        self._leave_unread()
+
+    def replace(self, calls: list[Callable[[], Any]]) -> None:
+        """Replay these calls instead of the operations."""
+        self._calls, self.entries = calls, []
+        self._leave_unread()
+
+    def _leave_unread(self) -> None:
+        for storage in self.unread:
+            del self.known[storage], self.made[storage]
+        self.unread = set()
 
     def _finish(self) -> None:
         for what in self._afterwards:
@@ -173,8 +183,8 @@ class Tape:
 
     def meet(self, tensor: Tensor) -> None:
         """Watch a tensor that was there before the piece."""
-        if storage_of(tensor) not in self._known:
-            self._known[storage_of(tensor)] = _alias(tensor)
+        if storage_of(tensor) not in self.known:
+            self.known[storage_of(tensor)] = _alias(tensor)
             self.inputs.append((weakref.ref(tensor), tensor.data_ptr()))
 
     def _places_of(self, made: Any, known: set[int]) -> list[Tensor | None]:
@@ -183,8 +193,8 @@ class Tape:
         for leaf in tree_leaves(made):
             is_new = isinstance(leaf, Tensor) and storage_of(leaf) not in known
             results.append(_alias(leaf) if is_new else None)
-            if is_new and storage_of(leaf) not in self._known:
-                self._known[storage_of(leaf)] = _alias(leaf)
+            if is_new and storage_of(leaf) not in self.known:
+                self.known[storage_of(leaf)] = _alias(leaf)
                 self.made[storage_of(leaf)] = len(self.made)
         return results
 

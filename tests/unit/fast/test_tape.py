@@ -120,8 +120,9 @@ def test_what_nobody_reads_afterwards_shares_memory() -> None:
 
     with torch.no_grad():
         arena = Arena()
-        tape = Tape("piece", [], arena=arena)
+        tape = Tape("piece", [])
         result = tape.record(piece)
+        tape.share(arena)
         assert len(arena.blocks) <= 3 and result.data_ptr() not in {block.data_ptr() for block in arena.blocks}
         inputs.mul_(2)
         tape.replay()
@@ -132,11 +133,12 @@ def test_what_nobody_reads_afterwards_shares_memory() -> None:
 
 def test_two_pieces_use_the_same_blocks_and_keep_what_crosses() -> None:
     weight, arena = torch.ones(50, 50, requires_grad=True), Arena()
-    first = Tape("first", [], arena=arena)
+    first, second = Tape("first", []), Tape("second", [])
     loss = first.record(lambda: (weight * 2).exp().sum())  # its graph keeps what the next piece reads
+    first.share(arena)
     n_blocks = len(arena.blocks)
-    second = Tape("second", [], arena=arena)
     second.record(lambda: (torch.autograd.grad(loss, weight)[0], (weight.detach() * 3).sin().cos().sum()))
+    second.share(arena)
     with torch.no_grad():
         weight.fill_(0.5)
     first.replay()
