@@ -119,7 +119,8 @@ class QMIX(ValueDecomposition):
         buffer_size, learning_starts, gamma, train_freq, gradient_steps, replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `ValueTeamPolicy`, for example ``dict(dueling=True, mixing_width=64)``;
             ``dict(hypernet_gain=0.1)`` where the state's numbers are large and returns are not.
-        record: record the pieces of updates once and replay them, see the page on recorded updates.
+        record: record the pieces of updates once and replay them; ``"compile"``: compile them, too (an experiment).
+            See the page on recorded updates.
         precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 

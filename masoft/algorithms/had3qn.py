@@ -43,7 +43,8 @@ class HAD3QN(DuelingSettings, EpsilonGreedy):
         buffer_size, learning_starts, batch_size, tau, gamma, train_freq, gradient_steps, n_steps,
             return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`.
         policy_kwargs: arguments of `DuelingPolicy`.
-        record: record the pieces of updates once and replay them, see the page on recorded updates.
+        record: record the pieces of updates once and replay them; ``"compile"``: compile them, too (an experiment).
+            See the page on recorded updates.
         precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 

@@ -53,7 +53,8 @@ class HASAC(SoftActorCritic):
         replay_rule: which stored transitions are drawn: `UniformReplay`, `RecentReplay`, or a `ReplayRule` of your own.
         team_reward: ``"sum" | "mean" | "shared"``; ``"auto"``: what the environment declares, else the mean.
         policy_kwargs: arguments of `TeamPolicy`, for example ``dict(net_arch=[128, 128], share_parameters=True)``.
-        record: record the pieces of updates once and replay them, see the page on recorded updates.
+        record: record the pieces of updates once and replay them; ``"compile"``: compile them, too (an experiment).
+            See the page on recorded updates.
         precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 

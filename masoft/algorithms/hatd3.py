@@ -33,7 +33,8 @@ class HATD3(DeterministicPolicyGradient):
             return_rule (``"plain"`` or ``"peng"``), replay_rule, team_reward: as for `HASAC`; tau also
             moves the target actors.
         policy_kwargs: arguments of `DeterministicPolicy`.
-        record: record the pieces of updates once and replay them, see the page on recorded updates.
+        record: record the pieces of updates once and replay them; ``"compile"``: compile them, too (an experiment).
+            See the page on recorded updates.
         precision: of the networks' products in updates, ``"float32"``, ``"tf32"`` or ``"bf16"``.
         stats_window_size, tensorboard_log, verbose, device, seed: as in stable-baselines3.
 

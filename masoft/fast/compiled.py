@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from masoft.fast.lowered import calls_of
+from masoft.fast.calls import calls_of
 from masoft.fast.segments import Segment, cut, touched
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ def not_recorded(piece: Hashable, obstacle: str) -> str:
     """A sentence for users: which piece cannot be recorded, and why."""
     if piece == "act":
         return f"What the team does from observations to actions cannot be recorded: {obstacle}."
-    name = f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) and len(piece) == 2 else repr(piece)
+    name = f"{piece[0]!r} of agent {piece[1]}" if isinstance(piece, tuple) else repr(piece)
     return f"The piece {name} of an update cannot be recorded: {obstacle}."
 
 

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from masoft.fast.arena import Arena, passing, storage_of, tensors_of
 from masoft.fast.blame import Blame
-from masoft.fast.lowered import calls_of
+from masoft.fast.calls import calls_of
 from masoft.fast.recording import collecting_afterwards, is_aside, noting_wholes
 
 READS = frozenset(("item", "tolist", "numpy", "cpu", "__array__", "__bool__", "__float__", "__int__", "__index__"))
