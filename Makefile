@@ -16,7 +16,7 @@ help:
 	@echo "make slow    learning tests, a quarter of an hour      make cluster  dask, two nodes of Ray, lost workers"
 	@echo "make docs    build the documentation into site/                      make format  mend format and imports"
 	@echo "make gpu     on a GPU: its tests, then the table of speeds; 9 minutes at most"
-	@echo "make mutants do the fast tests notice fifty planted faults"
+	@echo "make mutants do the fast tests notice planted faults"
 	@echo "make chaos   500 faults at random in one training: the same weights as without"
 
 $(BIN)/python:

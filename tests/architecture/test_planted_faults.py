@@ -13,8 +13,8 @@ sys.path.append(str(ROOT / "tests" / "faults"))
 from planted import FAULTS, Fault  # noqa: E402
 
 
-def test_there_are_fifty_and_each_once() -> None:
-    assert len({(fault.file, fault.old) for fault in FAULTS}) == len(FAULTS) == 50
+def test_each_is_there_once() -> None:
+    assert len({(fault.file, fault.old) for fault in FAULTS}) == len(FAULTS) >= 50
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{Path(fault.file).stem}-{fault.old}")

@@ -1,4 +1,4 @@
-"""Fifty faults of one line each, as people make them: `mutants.py` plants them and sees whether the tests notice."""
+"""Faults of one line each, as people make them: `mutants.py` plants them and sees whether the tests notice."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SOFT, STRATEGIES = f"{UNIT}/functional/test_soft.py", f"{UNIT}/mirror/test_strat
 DRAWS, BASE = f"{UNIT}/distributions/test_distributions.py", f"{UNIT}/distributions/test_base.py"
 REPLAY, SEQUENCES = f"{UNIT}/buffers/test_replay.py", f"{UNIT}/buffers/test_sequences.py"
 EPISODES, TARGETS = f"{UNIT}/buffers/test_episodes.py", f"{UNIT}/mirror/test_target_entropy.py"
+TAPE, COMPILED = f"{UNIT}/fast/test_tape.py", f"{UNIT}/fast/test_compiled.py"
 FORMS, MIXERS = f"{UNIT}/mirror/test_short_forms.py", f"{UNIT}/networks/test_mixers.py"
 
 
@@ -110,4 +111,13 @@ FAULTS = [
           "torch._foreach_lerp_(self._weights, critic._weights, 1 - share)", (f"{UNIT}/networks/test_critics.py",)),
     Fault("networks/mixers.py", "gains = (utilities - soft_values).detach()", "gains = utilities - soft_values",
           (MIXERS,)),
+    # Recordings: who still reads a tensor, and what is compiled.
+    Fault("fast/arena.py", "<= len(held[storage]) + beside", "<= len(held[storage]) + beside + 1", (TAPE,)),
+    Fault("fast/arena.py", "if last[storage] == k:", "if True:", (TAPE,)),
+    Fault("fast/tape.py", "_is_mask(index) for index in args[1]", "False for index in args[1]", (TAPE,)),
+    Fault("fast/segments.py", "or storage in reads for", "for", (COMPILED,)),
+    Fault("fast/segments.py", "made - (tape.unread - later)", "made - tape.unread", (COMPILED,)),
+    Fault("fast/compiled.py", "        state.restore(*start)", "        pass", (COMPILED,)),
+    Fault("fast/views.py", "int(base.storage_offset()) + place.offset - around.offset", "place.offset",
+          (f"{UNIT}/fast/test_views.py",)),
 ]  # fmt: skip

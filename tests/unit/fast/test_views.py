@@ -40,6 +40,12 @@ def test_a_window_is_found(kind: str) -> None:
         assert torch.equal(WINDOWS[kind](copy), window + 100)
 
 
+def test_a_copy_begins_where_it_begins() -> None:
+    part = torch.arange(24.0).view(6, 4)[1:]
+    for window in (part.diagonal(), part[:, 1], part):
+        assert torch.equal(seen_through(part.clone(), place_of(part), place_of(window)), window)
+
+
 @given(st.data())
 def test_any_narrowed_permuted_window_is_found(data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3), label="shape")
