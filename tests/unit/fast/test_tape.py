@@ -168,6 +168,7 @@ def test_an_input_that_moves_or_goes_is_noticed() -> None:
         (lambda x: float(x.sum()), r"__float__ at \S*test_tape.py:\d+"),
         (lambda x: x.nonzero(), r"nonzero at \S*test_tape.py:\d+ .*shape of its result"),
         (lambda x: x.masked_select(x > 0), "masked_select at"),
+        (lambda x: x.index_put_((x > 0,), torch.zeros(())), "index_put_ at .*shape of its result"),
         (lambda x: x[x > 0], r"index at \S*test_tape.py:\d+ .*shape of its result"),
         (lambda x: x.numpy(), "numpy at"),
         (lambda x: torch.as_tensor([1.0]), "as_tensor at .*copied once"),
