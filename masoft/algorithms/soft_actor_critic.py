@@ -73,10 +73,13 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             self._reference = None
         elif self._reference is None:
             self._build_reference()
+        else:
+            self._reference.price(self.neighborhood.first_price)
 
     def _build_reference(self) -> None:
         """The policies of now as the old ones."""
         self._reference = ReferencePolicies(self.policy, PACES.read(self.reference, "reference"))
+        self._reference.price(self.neighborhood.first_price)
 
     def _follow_reference(self) -> None:
         if self._reference is not None:

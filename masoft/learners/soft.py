@@ -12,7 +12,7 @@ from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
 from masoft.fast.recording import is_recordable
 from masoft.functional.actions import encode_action
-from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
+from masoft.functional.soft import active_mean, expected_actor_losses, sampled_actor_losses
 from masoft.learners.critics import fit_critics
 from masoft.learners.metrics import Metrics
 from masoft.learners.mirror_step import Look, mirror_step
@@ -162,13 +162,17 @@ class SoftUpdate(Judge):
             updated: those who have had their turn, in order.
         """
         batch, old = opened.batch, self._old_policy(i, opened.batch)
+        price = None if self.reference is None else self.reference.price_of(i)
         # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
         kept = [opened.draws[i]] if self._is_kept(batch, updated) else []
 
         def look() -> Look:
             now = kept.pop() if kept else self.draw(i, batch)
-            objective, advantage = self.objective(i, now, opened)
-            return Look(objective, None if old is None else old.change_to(now.policy, advantage, updated))
+            losses, advantage = self.objective(i, now, opened)
+            step = None if old is None else old.change_to(now.policy, advantage, updated)
+            if step is not None and price is not None:
+                losses = self.neighborhood.priced(losses, step, price)
+            return Look(active_mean(losses, _of_agent(batch.active, i)), step)
 
         def change() -> PolicyChange:
             assert old is not None
@@ -185,19 +189,22 @@ class SoftUpdate(Judge):
             with torch.no_grad():
                 moved = change()
                 self.metrics.add(f"kl/{name}", moved.mean(moved.kl_old_new()))
+                if price is not None:
+                    price.copy_(self.neighborhood.next_price(price, moved))
+                    self.metrics.add(f"price/{name}", price)
             self.metrics.add(f"accepted/{name}", result.accepted_share)
 
     def objective(self, i: int, now: Draw, opened: Opened) -> tuple[Tensor, Tensor | None]:
-        """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
+        """Eq. 10 for agent i, (batch,), and its advantage over all own actions where these are enumerated."""
         where, choices, ent_coef = self.policy.team.encoded_slices[i], self.choices[i], self.ent_coefs[i]
-        critic, active = opened.critic, _of_agent(opened.batch.active, i)
+        critic = opened.critic
         if choices is None:
-            return sampled_actor_loss(critic.value(where, now.encoded), now.log_prob, ent_coef, active), None
+            return sampled_actor_losses(critic.value(where, now.encoded), now.log_prob, ent_coef), None
         assert isinstance(now.policy, Categoricals)
         log_probs = now.policy.joint_log_probs()
         q_values = critic.value_of_each(where, choices)
         advantage = q_values - (log_probs.detach().exp() * q_values).sum(-1, keepdim=True)
-        return expected_actor_loss(q_values, log_probs, ent_coef, active), advantage
+        return expected_actor_losses(q_values, log_probs, ent_coef), advantage
 
     @torch.no_grad()
     def redraw(self, i: int, opened: Opened) -> None:
@@ -211,7 +218,8 @@ class SoftUpdate(Judge):
         slopes = []
         for i in agents:
             now = self.draw(i, opened.batch)
-            objective, _ = self.objective(i, now, opened)
+            losses, _ = self.objective(i, now, opened)
+            objective = active_mean(losses, _of_agent(opened.batch.active, i))
             first = next(iter(now.policy.parameters.values()))
             gradient = torch.autograd.grad(objective, first)[0]
             slopes.append(float(gradient.square().sum()))

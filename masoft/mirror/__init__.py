@@ -32,6 +32,7 @@ from masoft.mirror.replay import RecentReplay, ReplayRule, UniformReplay
 from masoft.mirror.returns import PengReturn, PlainReturn, RetraceReturn, ReturnRule, SoftReturn
 from masoft.mirror.schedule import Linear, OverSteps, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
+from masoft.mirror.switched_ball import SwitchedKLBall
 
 __all__ = [
     "ClipDrift",
@@ -85,6 +86,7 @@ __all__ = [
     "StraightThrough",
     "Subset",
     "SumDrift",
+    "SwitchedKLBall",
     "TotalVariationBall",
     "TotalVariationDrift",
     "UniformNoise",
