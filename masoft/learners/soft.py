@@ -23,6 +23,7 @@ from masoft.mirror.drift import Drift
 from masoft.mirror.improver import Improver
 from masoft.mirror.neighborhood import Neighborhood
 from masoft.mirror.q_target import QTarget
+from masoft.mirror.soft_value import SoftValue
 from masoft.mirror.target_entropy import Entropies, TargetEntropies
 from masoft.networks.critic import Turns
 from masoft.policies.reference import OldPolicy, ReferencePolicies
@@ -71,7 +72,7 @@ class SoftUpdate(Judge):
         discrete_gradient: how categorical agents follow the critic that are not.
         q_target: how several target critics become one.
         backup: the critic's target.
-        soft_critic: whether it counts entropies.
+        soft_critic: whether it counts entropies, or what else it counts; with its schedules filled in.
         targets: the entropies that temperatures hold.
         reference: the old policies; None where neither drift nor neighborhood looks at them.
         drift, neighborhood: with their schedules filled in.
@@ -87,7 +88,7 @@ class SoftUpdate(Judge):
     discrete_gradient: DiscreteGradient
     q_target: QTarget
     backup: Backup
-    soft_critic: bool
+    soft_critic: bool | SoftValue
     targets: TargetEntropies
     reference: ReferencePolicies | None
     drift: Drift
@@ -113,8 +114,8 @@ class SoftUpdate(Judge):
         return self.backup(batch, self)
 
     def fresh(self, at: States) -> tuple[Tensor, Tensor]:
-        """A draw of every agent as the critic sees it, and the joint temperature times their entropies."""
-        encoded, entropies = [], []
+        """A draw of every agent as the critic sees it, and what their entropies are worth."""
+        encoded, shares = [], []
         for i, agent in enumerate(self.policy.team.agents):
             policy = self.policy.distribution(i, at.observations[i], at.masks)
             if isinstance(policy, Categoricals):
@@ -123,9 +124,24 @@ class SoftUpdate(Judge):
                 action, log_prob = policy.sample_with_log_prob(self.generator)
                 entropy = -log_prob
             encoded.append(action)
-            entropies.append(entropy if at.active is None else entropy * at.active[:, i])
-        total = sum(entropies[1:], entropies[0])
+            share = self._share(i, at, policy, action, entropy)
+            shares.append(share if at.active is None else share * at.active[:, i])
+        total = sum(shares[1:], shares[0])
+        if isinstance(self.soft_critic, SoftValue):
+            return torch.cat(encoded, dim=-1), total
         return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * total if self.soft_critic else torch.zeros_like(total)
+
+    def _share(self, i: int, at: States, policy: Distribution, action: Tensor, entropy: Tensor) -> Tensor:
+        """What agent i's fresh action adds to the soft value, (rows,); its entropy where that is all that counts."""
+        if not isinstance(self.soft_critic, SoftValue):
+            return entropy
+        old_log_prob = None
+        if self.soft_critic.needs_old:
+            assert self.reference is not None
+            old = self.reference.of(i, at.observations[i], self.policy.own_mask(i, at.masks))
+            is_choice = isinstance(policy, Categoricals)
+            old_log_prob = -entropy - policy.kl(old) if is_choice else old.log_prob(action)
+        return self.soft_critic(-entropy, old_log_prob, self.ent_coefs[-1])
 
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' values as one, (rows,)."""

@@ -99,6 +99,12 @@ class ReferencePolicies:
             self._prices.copy_(state["prices"])
 
     @torch.no_grad()
+    def of(self, i: int, observation: Tensor, mask: Tensor | None) -> Distribution:
+        """Agent i's old distribution at its observations, as for `old_of`."""
+        distribution: Distribution = self.actors[i](observation, mask)
+        return distribution
+
+    @torch.no_grad()
     def old_of(
         self, i: int, observation: Tensor, mask: Tensor | None, active: Tensor | None, generator: torch.Generator
     ) -> OldPolicy:
@@ -111,7 +117,7 @@ class ReferencePolicies:
             active: (batch,) or None.
             generator: source of the carried actions.
         """
-        distribution: Distribution = self.actors[i](observation, mask)
+        distribution = self.of(i, observation, mask)
         actions = None if isinstance(distribution, Categoricals) else distribution.sample(generator)
         parameters = tuple(self.actors[i].parameters())
         return OldPolicy(distribution, actions, active, parameters, tuple(self._policy.actors[i].parameters()))
