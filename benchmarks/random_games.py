@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.random_games run --out docs/benchmarks/data/derived-games.csv`` solves every game (some ten
 minutes of one core); ``python -m benchmarks.random_games table --out docs/benchmarks/data/derived-games.csv`` prints,
-for each size of game, how much a part adds to HASAC's soft return J, with a bootstrap interval over games. ``learn`` for
-``run`` trains networks instead, 1,500 games each, on games of the first size that nothing else has seen.
+for each size of game, how much a part adds to HASAC's soft return J, with a bootstrap interval over games. ``learn``
+instead of ``run`` trains networks, 1,500 steps each, on other games of the first size.
 """
 
 from __future__ import annotations

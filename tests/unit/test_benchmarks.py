@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -64,6 +65,12 @@ def test_random_games_are_compared_game_by_game() -> None:
     assert by_part["HASAC, best of ten"] >= by_part["HASAC"] and all(row["converged"] for row in rows)
     table = random_games.table(pd.DataFrame(rows)).splitlines()
     assert len(table) == 2 + len(random_games.PARTS) and table[2].startswith("| 3x3x3 | HASAC | 2 |  |  |")
+
+
+def test_a_learned_game_is_a_row_of_the_same_table() -> None:
+    rows = [random_games.learn((2, 2), part, 2_000, steps=110) for part in random_games.LEARNED]
+    table = random_games.table(pd.DataFrame(rows)).splitlines()
+    assert len(table) == 2 + len(random_games.LEARNED) and all(np.isfinite(row["soft_return"]) for row in rows)
 
 
 def test_the_table_of_a_gpu_says_what_it_could_not_measure(capsys: pytest.CaptureFixture[str]) -> None:
