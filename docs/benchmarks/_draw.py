@@ -46,6 +46,8 @@ LABELS = {
     "mean": "mean of the targets",
     "n1": "one step",
     "lr3e-4": "rate 3e-4",
+    "relative": "relative entropy, also in the target",
+    "hasac-fast": "HASAC, rate 2e-3",
     **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in (1, 5, 10, 15, 20)},
     "happo-soft": "HAPPO, temperature 10",
 }
@@ -108,6 +110,9 @@ GROUPS = {
             "parts-halfcheetah": (CHEETAH, None),
         },
         {"hasac": "HASAC"},
+    ),
+    "derived": Group(
+        ("hasac", "hasac-fast", "relative"), {"derived-spread": (SPREAD, -75.1)}, {"hasac": "HASAC, rate 1e-3"}
     ),
     "defaults": Group(
         ("chosen", "annealed", "mean", "n1", "lr3e-4"),
@@ -179,6 +184,8 @@ STYLES = {
     "both": ("#CC79A7", (0, (1, 1))),
     "chosen": ("#0072B2", "-"),
     "annealed": ("#D55E00", "--"),
+    "relative": ("#D55E00", "--"),
+    "hasac-fast": ("#56B4E9", "-."),
     "mean": ("#009E73", "-."),
     "n1": ("#000000", (0, (5, 1, 1, 1))),
     "lr3e-4": ("#CC79A7", (0, (1, 1))),

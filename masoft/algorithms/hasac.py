@@ -47,7 +47,8 @@ class HASAC(SoftActorCritic):
             the first look at every state between and need policies without memory.
         soft_critic: entropy is part of the objective (Eq. 2), and the critic's target counts it. False: only the
             actors' loss does. That is no maximum entropy method any more; some report it as better in battles with
-            categorical actions, and it was not measured here.
+            categorical actions, and it was not measured here. Or a `SoftValue`: what it counts instead, such as
+            `BoundedRelativeEntropy`, for `MEHAML`.
         q_target: how the target critics' values become one: their ``"min"``, or their ``"mean"``, which is less
             cautious; or a `QTarget`, such as ``Subset(2)``.
         replay_rule: which stored transitions are drawn: `UniformReplay`, `RecentReplay`, or a `ReplayRule` of your own.

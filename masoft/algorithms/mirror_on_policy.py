@@ -17,7 +17,7 @@ from masoft.algorithms.common_settings import BOOL, NETWORKS, ORDER, Schedule, T
 from masoft.algorithms.on_policy import OnPolicySettings, OnPolicyTeamAlgorithm
 from masoft.algorithms.precise import in_own_precision
 from masoft.algorithms.tempered import LearnedTemperature
-from masoft.errors import NumericalFault, explain
+from masoft.errors import ConfigurationError, NumericalFault, explain
 from masoft.functional.returns import explained_variance
 from masoft.learners.experience import batch_of, join, pick
 from masoft.learners.metrics import Metrics
@@ -82,6 +82,9 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
             self.drift = replace(self.drift, clip_range=self.clip_range)  # type: ignore[call-arg]
         if self.target_kl is not None:
             self.neighborhood = replace(self.neighborhood, radius=self.target_kl)
+        if not self.neighborhood.undoes:
+            must = "one that undoes steps, since prices are learned off-policy only"
+            raise ConfigurationError(explain("neighborhood", must, self.neighborhood, "Use KLBall, or MEHAML."))
 
     def _setup_model(self) -> None:
         super()._setup_model()

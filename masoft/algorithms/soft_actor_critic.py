@@ -23,6 +23,7 @@ from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.q_target import Q_TARGETS, QTarget
 from masoft.mirror.reference import PACES, Pace
 from masoft.mirror.schedule import OverSteps
+from masoft.mirror.soft_value import SoftValue
 from masoft.mirror.target_entropy import Entropies
 from masoft.policies.reference import ReferencePolicies
 from masoft.saving.parts import StatePart
@@ -41,7 +42,7 @@ class SoftSettings(TemperatureSettings, OffPolicySettings):
     order: Annotated[Order, ORDER] = RandomPermutation()
     discrete_gradient: Annotated[DiscreteGradient | str, DISCRETE_GRADIENTS, Felt("_build_parts")] = "auto"
     mini_epochs: Annotated[int, Integer(1), Felt("_build_parts")] = 1
-    soft_critic: Annotated[bool, BOOL] = True
+    soft_critic: Annotated[bool | SoftValue, BOOL, Instance((SoftValue,), "a SoftValue"), Felt("_build_parts")] = True
     q_target: Annotated[QTarget | str, Q_TARGETS, Felt("_build_parts")] = "min"
     reference: Annotated[Pace | str, PACES, Felt("_follow_reference")] = "every_10"
     learning_rate: InitVar[Annotated[LearningRate, RATE]] = 1e-3
@@ -68,15 +69,19 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
         self._one_q: QTarget = Q_TARGETS.read(self.q_target, "q_target")
         self._one_q.check(self.policy.critic.n_critics)
         self._check_drift_can_run()
-        is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere)
+        looks_back = isinstance(self.soft_critic, SoftValue) and self.soft_critic.needs_old
+        is_free = isinstance(self.drift, NoDrift) and isinstance(self.neighborhood, Everywhere) and not looks_back
         if is_free:
             self._reference = None
         elif self._reference is None:
             self._build_reference()
+        else:
+            self._reference.price(self.neighborhood.first_price)
 
     def _build_reference(self) -> None:
         """The policies of now as the old ones."""
         self._reference = ReferencePolicies(self.policy, PACES.read(self.reference, "reference"))
+        self._reference.price(self.neighborhood.first_price)
 
     def _follow_reference(self) -> None:
         if self._reference is not None:
@@ -126,6 +131,11 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
         self._fit_temperatures(entropies)
         self._update_targets()
 
+    def _soft_critic_now(self) -> bool | SoftValue:
+        """What the critic's target counts, with its schedules filled in."""
+        what = self.soft_critic
+        return what.at(self.progress_remaining) if isinstance(what, SoftValue) else what
+
     def _begin_update(self) -> SoftUpdate:
         """The update with its numbers as they are now; references follow the actors."""
         self._take_temperatures()
@@ -137,7 +147,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             discrete_gradient=self._gradient,
             q_target=self._one_q,
             backup=self._backup(),
-            soft_critic=self.soft_critic,
+            soft_critic=self._soft_critic_now(),
             targets=self._targets,
             reference=self._reference,
             drift=self.drift.at(self.progress_remaining),

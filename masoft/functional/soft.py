@@ -54,7 +54,16 @@ def sampled_actor_loss(q: Tensor, log_prob: Tensor, ent_coef: Tensor | float, ac
     Returns:
         scalar, averaged over active states; 0 where there is none.
     """
-    return active_mean(ent_coef * log_prob - q, active)
+    return active_mean(sampled_actor_losses(q, log_prob, ent_coef), active)
+
+
+def sampled_actor_losses(q: Tensor, log_prob: Tensor, ent_coef: Tensor | float) -> Tensor:
+    """``alpha log pi(a | s) - Q(s, a)``: `sampled_actor_loss` at each state, (batch,).
+
+    Args:
+        q, log_prob, ent_coef: as there.
+    """
+    return ent_coef * log_prob - q
 
 
 def expected_actor_loss(
@@ -71,8 +80,16 @@ def expected_actor_loss(
     Returns:
         scalar, averaged over active states; 0 where there is none.
     """
-    per_state = (joint_log_probs.exp() * (ent_coef * joint_log_probs - q_all)).sum(-1)
-    return active_mean(per_state, active)
+    return active_mean(expected_actor_losses(q_all, joint_log_probs, ent_coef), active)
+
+
+def expected_actor_losses(q_all: Tensor, joint_log_probs: Tensor, ent_coef: Tensor | float) -> Tensor:
+    """``sum_a pi(a | s) (alpha log pi(a | s) - Q(s, a))``: `expected_actor_loss` at each state, (batch,).
+
+    Args:
+        q_all, joint_log_probs, ent_coef: as there.
+    """
+    return (joint_log_probs.exp() * (ent_coef * joint_log_probs - q_all)).sum(-1)
 
 
 def temperature_loss(

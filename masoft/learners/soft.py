@@ -12,7 +12,7 @@ from masoft.buffers.replay import TeamBatch
 from masoft.distributions import Categoricals, Distribution
 from masoft.fast.recording import is_recordable
 from masoft.functional.actions import encode_action
-from masoft.functional.soft import expected_actor_loss, sampled_actor_loss
+from masoft.functional.soft import active_mean, expected_actor_losses, sampled_actor_losses
 from masoft.learners.critics import fit_critics
 from masoft.learners.metrics import Metrics
 from masoft.learners.mirror_step import Look, mirror_step
@@ -23,6 +23,7 @@ from masoft.mirror.drift import Drift
 from masoft.mirror.improver import Improver
 from masoft.mirror.neighborhood import Neighborhood
 from masoft.mirror.q_target import QTarget
+from masoft.mirror.soft_value import SoftValue
 from masoft.mirror.target_entropy import Entropies, TargetEntropies
 from masoft.networks.critic import Turns
 from masoft.policies.reference import OldPolicy, ReferencePolicies
@@ -71,7 +72,7 @@ class SoftUpdate(Judge):
         discrete_gradient: how categorical agents follow the critic that are not.
         q_target: how several target critics become one.
         backup: the critic's target.
-        soft_critic: whether it counts entropies.
+        soft_critic: whether it counts entropies, or what else it counts; with its schedules filled in.
         targets: the entropies that temperatures hold.
         reference: the old policies; None where neither drift nor neighborhood looks at them.
         drift, neighborhood: with their schedules filled in.
@@ -87,7 +88,7 @@ class SoftUpdate(Judge):
     discrete_gradient: DiscreteGradient
     q_target: QTarget
     backup: Backup
-    soft_critic: bool
+    soft_critic: bool | SoftValue
     targets: TargetEntropies
     reference: ReferencePolicies | None
     drift: Drift
@@ -113,8 +114,8 @@ class SoftUpdate(Judge):
         return self.backup(batch, self)
 
     def fresh(self, at: States) -> tuple[Tensor, Tensor]:
-        """A draw of every agent as the critic sees it, and the joint temperature times their entropies."""
-        encoded, entropies = [], []
+        """A draw of every agent as the critic sees it, and what their entropies are worth."""
+        encoded, shares = [], []
         for i, agent in enumerate(self.policy.team.agents):
             policy = self.policy.distribution(i, at.observations[i], at.masks)
             if isinstance(policy, Categoricals):
@@ -123,9 +124,24 @@ class SoftUpdate(Judge):
                 action, log_prob = policy.sample_with_log_prob(self.generator)
                 entropy = -log_prob
             encoded.append(action)
-            entropies.append(entropy if at.active is None else entropy * at.active[:, i])
-        total = sum(entropies[1:], entropies[0])
+            share = self._share(i, at, policy, action, entropy)
+            shares.append(share if at.active is None else share * at.active[:, i])
+        total = sum(shares[1:], shares[0])
+        if isinstance(self.soft_critic, SoftValue):
+            return torch.cat(encoded, dim=-1), total
         return torch.cat(encoded, dim=-1), self.ent_coefs[-1] * total if self.soft_critic else torch.zeros_like(total)
+
+    def _share(self, i: int, at: States, policy: Distribution, action: Tensor, entropy: Tensor) -> Tensor:
+        """What agent i's fresh action adds to the soft value, (rows,); its entropy where that is all that counts."""
+        if not isinstance(self.soft_critic, SoftValue):
+            return entropy
+        old_log_prob = None
+        if self.soft_critic.needs_old:
+            assert self.reference is not None
+            old = self.reference.of(i, at.observations[i], self.policy.own_mask(i, at.masks))
+            is_choice = isinstance(policy, Categoricals)
+            old_log_prob = -entropy - policy.kl(old) if is_choice else old.log_prob(action)
+        return self.soft_critic(-entropy, old_log_prob, self.ent_coefs[-1])
 
     def judged(self, at: States, actions: Tensor) -> Tensor:
         """The target critics' values as one, (rows,)."""
@@ -162,13 +178,17 @@ class SoftUpdate(Judge):
             updated: those who have had their turn, in order.
         """
         batch, old = opened.batch, self._old_policy(i, opened.batch)
+        price = None if self.reference is None else self.reference.price_of(i)
         # The first pass of an actor is still good, unless it shares its weights with an agent updated before.
         kept = [opened.draws[i]] if self._is_kept(batch, updated) else []
 
         def look() -> Look:
             now = kept.pop() if kept else self.draw(i, batch)
-            objective, advantage = self.objective(i, now, opened)
-            return Look(objective, None if old is None else old.change_to(now.policy, advantage, updated))
+            losses, advantage = self.objective(i, now, opened)
+            step = None if old is None else old.change_to(now.policy, advantage, updated)
+            if step is not None and price is not None:
+                losses = self.neighborhood.priced(losses, step, price)
+            return Look(active_mean(losses, _of_agent(batch.active, i)), step)
 
         def change() -> PolicyChange:
             assert old is not None
@@ -185,19 +205,22 @@ class SoftUpdate(Judge):
             with torch.no_grad():
                 moved = change()
                 self.metrics.add(f"kl/{name}", moved.mean(moved.kl_old_new()))
+                if price is not None:
+                    price.copy_(self.neighborhood.next_price(price, moved))
+                    self.metrics.add(f"price/{name}", price)
             self.metrics.add(f"accepted/{name}", result.accepted_share)
 
     def objective(self, i: int, now: Draw, opened: Opened) -> tuple[Tensor, Tensor | None]:
-        """Eq. 10 for agent i, and its advantage over all own actions where these are enumerated."""
+        """Eq. 10 for agent i, (batch,), and its advantage over all own actions where these are enumerated."""
         where, choices, ent_coef = self.policy.team.encoded_slices[i], self.choices[i], self.ent_coefs[i]
-        critic, active = opened.critic, _of_agent(opened.batch.active, i)
+        critic = opened.critic
         if choices is None:
-            return sampled_actor_loss(critic.value(where, now.encoded), now.log_prob, ent_coef, active), None
+            return sampled_actor_losses(critic.value(where, now.encoded), now.log_prob, ent_coef), None
         assert isinstance(now.policy, Categoricals)
         log_probs = now.policy.joint_log_probs()
         q_values = critic.value_of_each(where, choices)
         advantage = q_values - (log_probs.detach().exp() * q_values).sum(-1, keepdim=True)
-        return expected_actor_loss(q_values, log_probs, ent_coef, active), advantage
+        return expected_actor_losses(q_values, log_probs, ent_coef), advantage
 
     @torch.no_grad()
     def redraw(self, i: int, opened: Opened) -> None:
@@ -211,7 +234,8 @@ class SoftUpdate(Judge):
         slopes = []
         for i in agents:
             now = self.draw(i, opened.batch)
-            objective, _ = self.objective(i, now, opened)
+            losses, _ = self.objective(i, now, opened)
+            objective = active_mean(losses, _of_agent(opened.batch.active, i))
             first = next(iter(now.policy.parameters.values()))
             gradient = torch.autograd.grad(objective, first)[0]
             slopes.append(float(gradient.square().sum()))

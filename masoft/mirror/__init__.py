@@ -32,8 +32,11 @@ from masoft.mirror.replay import RecentReplay, ReplayRule, UniformReplay
 from masoft.mirror.returns import PengReturn, PlainReturn, RetraceReturn, ReturnRule, SoftReturn
 from masoft.mirror.schedule import Linear, OverSteps, Schedulable
 from masoft.mirror.semi_greedy import SemiGreedy
+from masoft.mirror.soft_value import BoundedRelativeEntropy, SoftValue
+from masoft.mirror.switched_ball import SwitchedKLBall
 
 __all__ = [
+    "BoundedRelativeEntropy",
     "ClipDrift",
     "CoordinatedRatio",
     "Correction",
@@ -80,11 +83,13 @@ __all__ = [
     "Simultaneous",
     "Smallest",
     "SoftReturn",
+    "SoftValue",
     "SquaredRatioDrift",
     "StatewiseNeighborhood",
     "StraightThrough",
     "Subset",
     "SumDrift",
+    "SwitchedKLBall",
     "TotalVariationBall",
     "TotalVariationDrift",
     "UniformNoise",

@@ -107,7 +107,7 @@ class GradientSteps(Improver):
     ) -> Improvement:
         if optimizer is None:
             raise ConfigurationError(explain("The optimizer", "given, since GradientSteps needs one", None))
-        bounded = not isinstance(neighborhood, Everywhere)
+        bounded = neighborhood.undoes and not isinstance(neighborhood, Everywhere)
         backtrack = _backtrack_unseen if is_recordable() else _backtrack
         losses: list[Tensor] = []
         accepted: int | Tensor = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -29,10 +29,15 @@ class Neighborhood(Schedulable, ABC):
 
     ``a & b`` is the intersection.
 
+    Class attributes:
+        undoes: whether a gradient step that leaves it is shortened or undone. One that sets this False bends the
+            objective instead, see ``first_price``, ``priced`` and ``next_price``.
+
     Reference:
         Liu et al., Maximum Entropy Heterogeneous-Agent Reinforcement Learning, 2024, Definition 5.
     """
 
+    undoes: ClassVar[bool] = True
     radius: Scheduled
 
     @abstractmethod
@@ -62,6 +67,30 @@ class Neighborhood(Schedulable, ABC):
     def kl_radius(self) -> float | None:
         """Size of the mean KL(old || new) to aim a step at; whether it is a member is checked apart. None: unknown."""
         return None
+
+    @property
+    def first_price(self) -> float | None:
+        """What being outside costs at first; None where nothing is priced. Each agent learns a price of its own."""
+        return None
+
+    def priced(self, objective: Tensor, change: PolicyChange, price: Tensor) -> Tensor:
+        """What gradient steps minimise instead of the objective; (batch,), like the latter.
+
+        Args:
+            objective: (batch,), of each state.
+            change: to the policy whose objective that is.
+            price: scalar, the agent's own.
+        """
+        return objective
+
+    def next_price(self, price: Tensor, change: PolicyChange) -> Tensor:
+        """The price after an agent's turn, scalar > 0.
+
+        Args:
+            price: scalar, the one before.
+            change: what the turn made, outside the graph.
+        """
+        return price
 
     def __and__(self, other: object) -> Neighborhood:
         if not isinstance(other, Neighborhood):
@@ -218,6 +247,9 @@ class Intersection(Neighborhood):
     def __post_init__(self) -> None:
         if not self.parts or not all(isinstance(part, Neighborhood) for part in self.parts):
             raise ConfigurationError(explain("The parts of an Intersection", "one neighborhood or more", self.parts))
+        if not all(part.undoes for part in self.parts):
+            must = "neighborhoods that undo steps, since one that bends the objective stands alone"
+            raise ConfigurationError(explain("The parts of an Intersection", must, self.parts, "Use KLBall."))
         if self.radius != 1.0:
             raise ConfigurationError(explain("The radius of an Intersection", "1", self.radius, "Set the parts' own."))
 

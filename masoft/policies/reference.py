@@ -65,6 +65,18 @@ class ReferencePolicies:
         self.pace = pace
         self.actors = deepcopy(policy.actors).requires_grad_(False)
         self.n_updates = 0
+        self._prices: Tensor | None = None
+
+    def price(self, first: float | None) -> None:
+        """Give each agent a price that begins at ``first``; prices there are already stay, None takes them away."""
+        if first is None:
+            self._prices = None
+        elif self._prices is None:
+            self._prices = torch.full((len(self.actors),), first, device=self._policy.device)
+
+    def price_of(self, i: int) -> Tensor | None:
+        """Agent i's price, scalar, to be written in place; None where nothing is priced."""
+        return None if self._prices is None else self._prices[i]
 
     def follow(self) -> None:
         """Move the references as their pace demands; called once before each update."""
@@ -75,13 +87,22 @@ class ReferencePolicies:
         self.n_updates += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The references' weights and the number of updates seen."""
-        return {"actors": self.actors.state_dict(), "n_updates": self.n_updates}
+        """The references' weights, the number of updates seen, and prices where there are any."""
+        state: dict[str, Any] = {"actors": self.actors.state_dict(), "n_updates": self.n_updates}
+        return state if self._prices is None else {**state, "prices": self._prices}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.actors.load_state_dict(state["actors"])
         self.n_updates = int(state["n_updates"])
+        if self._prices is not None and "prices" in state:
+            self._prices.copy_(state["prices"])
+
+    @torch.no_grad()
+    def of(self, i: int, observation: Tensor, mask: Tensor | None) -> Distribution:
+        """Agent i's old distribution at its observations, as for `old_of`."""
+        distribution: Distribution = self.actors[i](observation, mask)
+        return distribution
 
     @torch.no_grad()
     def old_of(
@@ -96,7 +117,7 @@ class ReferencePolicies:
             active: (batch,) or None.
             generator: source of the carried actions.
         """
-        distribution: Distribution = self.actors[i](observation, mask)
+        distribution = self.of(i, observation, mask)
         actions = None if isinstance(distribution, Categoricals) else distribution.sample(generator)
         parameters = tuple(self.actors[i].parameters())
         return OldPolicy(distribution, actions, active, parameters, tuple(self._policy.actors[i].parameters()))

@@ -35,8 +35,9 @@ def check_neighborhood(neighborhood: Neighborhood, *, games: int = 4, seed: int 
     The conditions: the distance is one finite number, at least zero, and zero at the old policy; the old policy is a
     member and so is a whole ball around it; a policy is a member exactly if its distance is at most the radius; undoing
     the change at one state never makes the distance larger (Lemma G.2 needs this); illegal actions have no influence;
-    steps that an improver keeps are members, and one that it undoes leaves the old policy bit by bit. On random games
-    J must not fall and the end must be a quantal response equilibrium.
+    steps that an improver keeps are members, and one that it undoes leaves the old policy bit by bit (of
+    a neighborhood that undoes none: at the old policy the objective counts as it is, and its first price is above
+    zero). On random games J must not fall and the end must be a quantal response equilibrium.
 
     Args:
         neighborhood: the neighborhood; schedules are taken at the start of training.
@@ -143,7 +144,10 @@ def _masks(neighborhood: Neighborhood, case: Case, seed: int) -> None:
 
 
 def _steps(neighborhood: Neighborhood, case: Case, seed: int) -> None:
-    """Steps that an improver keeps are members; undone ones leave nothing behind."""
+    """Steps that an improver keeps are members; undone ones leave nothing behind. Or the objective is bent at most."""
+    if not neighborhood.undoes:
+        _priced_outside(neighborhood, case)
+        return
     goal = case.old + FAR * next(directions(case, seed))
     for length in (1e-4, 0.05, 50.0):
         parameters = case.old.clone().requires_grad_()
@@ -163,3 +167,13 @@ def _steps(neighborhood: Neighborhood, case: Case, seed: int) -> None:
                 fail(neighborhood, "an accepted step is a member", found)
             if done.accepted == 0 and not torch.equal(parameters, case.old):
                 fail(neighborhood, "a rejected step restores the old policy exactly", f"it did not ({case.name})")
+
+
+def _priced_outside(neighborhood: Neighborhood, case: Case) -> None:
+    """At the old policy, a member, nothing but the objective counts; and there is a price."""
+    if not (neighborhood.first_price or 0) > 0:
+        fail(neighborhood, "one that undoes no steps has a first price above zero", f"{neighborhood.first_price}")
+    objective = torch.arange(1.0, BATCH + 1, dtype=case.old.dtype)
+    priced = neighborhood.priced(objective, case.change(case.old), torch.ones((), dtype=case.old.dtype))
+    if not torch.equal(priced, objective):
+        fail(neighborhood, "at the old policy the objective counts as it is", f"{priced.tolist()} ({case.name})")

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import masoft
 from masoft.files import Encoder, read_archive, write_archive
-from masoft.mirror import KLBall, KLDrift
+from masoft.mirror import BoundedRelativeEntropy, KLBall, KLDrift, SwitchedKLBall
 from masoft.testing.algorithm_checks import Kit
 from masoft.testing.games import IdentityTeam
 
@@ -64,6 +64,14 @@ SCHEDULE = dict(learning_rate=dict(actor=1e-3, critic=2e-3, ent_coef=1e-3))
 CASES: dict[str, Case] = {
     **{name: Case(name) for name in masoft.ALGORITHMS},
     "MEHAML-reference": Case("MEHAML", dict(drift=KLDrift(0.5), neighborhood=KLBall(0.05), reference="polyak_0.1")),
+    "MEHAML-priced": Case(
+        "MEHAML",
+        dict(
+            neighborhood=SwitchedKLBall(1e-4, rate=0.1),
+            soft_critic=BoundedRelativeEntropy(0.1),
+            reference="every_7",
+        ),
+    ),
     "HASAC-n-step": Case("HASAC", dict(n_steps=5, buffer_size=120, **SCHEDULE)),
     "HASAC-normalized": Case("HASAC", wrap=normalized),
     "HASAC-shared": Case(

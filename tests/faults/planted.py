@@ -35,7 +35,7 @@ FAULTS = [
     # The soft update: signs, the dead, targets, whose temperature, who sees whom.
     Fault("learners/descent.py", "optimizer.zero_grad()", "pass", (ORACLE,)),
     Fault("learners/soft.py", "entropy = -log_prob", "entropy = log_prob", (ORACLE,)),
-    Fault("learners/soft.py", "entropy * at.active[:, i]", "entropy", (ORACLE,)),
+    Fault("learners/soft.py", "share * at.active[:, i]", "share", (ORACLE,)),
     Fault("learners/soft.py", "critic = self.policy.critic_target", "critic = self.policy.critic", (ORACLE,)),
     Fault("learners/soft.py", "self.choices[i], self.ent_coefs[i]", "self.choices[i], self.ent_coefs[-1]", (ORACLE,)),
     Fault("learners/soft.py", "opened.critic.replace(self.policy.team.encoded_slices[i], action)", "pass", (ORACLE,)),

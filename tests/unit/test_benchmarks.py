@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are no part of the package
 
-from benchmarks import gpu, large_teams, learning, matrix_learning, resident, rollouts  # noqa: E402
+from benchmarks import gpu, large_teams, learning, matrix_learning, random_games, resident, rollouts  # noqa: E402
 
 
 def drawing() -> ModuleType:
@@ -55,6 +57,20 @@ def test_payoffs_of_the_matrix_game_are_averaged(monkeypatch: pytest.MonkeyPatch
     assert list(curve["env_steps"]) == [200, 400] and curve["eval_return_mean"].between(-20, 20).all()
     for row in matrix_learning.policies(model):
         assert sum(row[f"p_{action}"] for action in "ABC") == pytest.approx(1, abs=1e-3)
+
+
+def test_random_games_are_compared_game_by_game() -> None:
+    rows = [random_games.run((3, 3, 3), part, seed) for part in random_games.PARTS for seed in (1_000, 1_003)]
+    by_part = {row["part"]: row["soft_return"] for row in rows if row["seed"] == 1_000}
+    assert by_part["HASAC, best of ten"] >= by_part["HASAC"] and all(row["converged"] for row in rows)
+    table = random_games.table(pd.DataFrame(rows)).splitlines()
+    assert len(table) == 2 + len(random_games.PARTS) and table[2].startswith("| 3x3x3 | HASAC | 2 |  |  |")
+
+
+def test_a_learned_game_is_a_row_of_the_same_table() -> None:
+    rows = [random_games.learn((2, 2), part, 2_000, steps=110) for part in random_games.LEARNED]
+    table = random_games.table(pd.DataFrame(rows)).splitlines()
+    assert len(table) == 2 + len(random_games.LEARNED) and all(np.isfinite(row["soft_return"]) for row in rows)
 
 
 def test_the_table_of_a_gpu_says_what_it_could_not_measure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from masoft.mirror import (
     PolicyChange,
     SquaredRatioDrift,
     StatewiseNeighborhood,
+    SwitchedKLBall,
     TotalVariationBall,
     TotalVariationDrift,
     WassersteinDrift,
@@ -52,6 +53,7 @@ NEIGHBORHOODS = [
     ParameterBall(0.2),
     KLBall(0.05) & TotalVariationBall(0.1, over="max"),
     KLBall(Linear(0.05, 0.01)),
+    SwitchedKLBall(0.1),
 ]
 
 

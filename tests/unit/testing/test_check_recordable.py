@@ -14,6 +14,7 @@ from torch import Tensor
 import masoft
 from masoft.errors import ConfigurationError
 from masoft.mirror import (
+    BoundedRelativeEntropy,
     ClipDrift,
     Drift,
     Greedy,
@@ -24,6 +25,7 @@ from masoft.mirror import (
     ParameterBall,
     PolicyChange,
     SquaredRatioDrift,
+    SwitchedKLBall,
     TotalVariationBall,
     TotalVariationDrift,
     WassersteinDrift,
@@ -82,7 +84,7 @@ def test_drifts_of_gaussians(drift: Drift) -> None:
 @pytest.mark.parametrize(
     "neighborhood",
     [KLBall(1e-5), KLBall(1e-3, over="max"), TotalVariationBall(1e-3), ParameterBall(1e-2),
-     KLBall(1e-4) & TotalVariationBall(0.02)],
+     KLBall(1e-4) & TotalVariationBall(0.02), SwitchedKLBall(1e-3)],
     ids=repr,
 )  # fmt: skip
 def test_neighborhoods(neighborhood: Neighborhood) -> None:
@@ -98,6 +100,8 @@ MIXED: dict[str, Callable[[], Any]] = {
     "a fixed temperature": lambda: masoft.HASAC("matrix/climbing", ent_coef=0.2, n_steps=1, **OFF),
     "a frozen agent": lambda: masoft.HASAC(spread(), **OFF).freeze("agent_1"),
     "a falling learning rate": lambda: masoft.HASAC("matrix/climbing", learning_rate=Linear(1e-3, 0), **OFF),
+    "relative entropy in the target": lambda: mehaml(soft_critic=BoundedRelativeEntropy(0.1, entropy_bound=1.0)),
+    "the same of Gaussians": lambda: mehaml(spread(True), soft_critic=BoundedRelativeEntropy(0.1)),
     "a GRU": lambda: masoft.HASAC("RnnPolicy", "matrix/climbing", **{**OFF, "policy_kwargs": REMEMBERS}),
     "a GRU, on-policy": lambda: masoft.HAPPO("RnnPolicy", spread(), **{**ON, "policy_kwargs": {"sequence_length": 4}}),
     "a clipped value loss and entropy": lambda: masoft.HAPPO(spread(), clip_range_vf=0.2, ent_coef=0.01, **ON),
