@@ -5,7 +5,8 @@
 
 The CSV has the columns env_steps, wall_s, cpu_s, updates, eval_return_mean, eval_return_std, eval_success. Environment
 steps count the random warm-up; the time of evaluations is not counted; the last column is the share of episodes with
-``info["is_success"]``, empty where the task reports none.
+``info["is_success"]``, empty where the task reports none. All are of the mode actions; ``--sampled`` plays as many
+episodes again with drawn actions and adds the column eval_success_sampled.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ COLUMNS: Columns = {
     "eval_return_std": lambda found: f"{found.std_return:.3f}",
     "eval_success": lambda found: "" if found.success is None else f"{found.success:.3f}",
 }
+SAMPLED: Columns = {
+    **COLUMNS,
+    "eval_success_sampled": lambda found: "" if found.sampled is None else f"{found.sampled:.3f}",
+}
 
 
 def main() -> None:
@@ -52,6 +57,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--every", type=int, default=10_000)
     parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument("--sampled", action="store_true", help="evaluate drawn actions, too")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     settings = settings_of(options)
@@ -60,7 +66,10 @@ def main() -> None:
     with environments(settings, arena_seed=seed, arena_copies=options.eval_envs) as (env, arena):
         model = new_model(settings, env, device="cpu")
         print(model, flush=True)
-        curve = Evaluations(arena, options.out, options.every, options.episodes, at_start=True, columns=COLUMNS)
+        curve = Evaluations(
+            arena, options.out, options.every, options.episodes, at_start=True,
+            columns=SAMPLED if options.sampled else COLUMNS, sampled=options.sampled,
+        )  # fmt: skip
         learn(model, settings, options.steps, Logger(None, []), [curve])
 
 

@@ -28,6 +28,7 @@ class Evaluation:
         timesteps, updates: that the model has taken.
         mean_return, std_return: over its episodes.
         success: share of episodes with ``info["is_success"]``; None where the task reports none.
+        sampled: the same of as many episodes in which actions are drawn; None: nobody asked.
         wall_s, cpu_s: seconds of learning since it began, without those of evaluations.
     """
 
@@ -38,6 +39,7 @@ class Evaluation:
     success: float | None
     wall_s: float
     cpu_s: float
+    sampled: float | None = None
 
 
 Columns = Mapping[str, Callable[[Evaluation], Any]]
@@ -63,6 +65,7 @@ class Evaluations(BaseCallback):
         columns: of the table.
         is_enough: hears of each evaluation and says whether learning ends there.
         actions: takes what the team does; None: nobody looks.
+        sampled: as many episodes again, in which the team draws its actions.
 
     Attributes:
         latest: the last mean return, or None.
@@ -73,13 +76,14 @@ class Evaluations(BaseCallback):
         self, env: Any, table: Path | None, every: int, episodes: int, *, seed: int | None = None,
         best: Path | None = None, stop_at: float | None = None, at_start: bool = False, at_end: bool = False,
         columns: Columns = PLAIN, is_enough: Callable[[Evaluation], bool] | None = None,
-        actions: ActionTable | None = None,
+        actions: ActionTable | None = None, sampled: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self._env, self._table, self._every, self._episodes = env, table, every, episodes
         self._seed, self._best_file, self._stop_at, self._is_enough = seed, best, stop_at, is_enough
         self._at_start, self._at_end, self._columns, self._actions = at_start, at_end, columns, actions
         self._rows: list[list[Any]] = []
+        self._sampled = sampled
         self.latest: float | None = None
         self.has_stopped = False
 
@@ -115,23 +119,30 @@ class Evaluations(BaseCallback):
         began = time.time(), time.process_time()
         if self._seed is not None:
             self._env.seed(self._seed)
-        won: list[bool] = []
-
-        def note(values: dict[str, Any], _: dict[str, Any]) -> None:
-            if self._actions is not None:
-                self._actions.add(values["actions"][values["i"]])
-            if values["done"] and "is_success" in values["info"]:
-                won.append(values["info"]["is_success"])
-
-        returns = play(self.model, self._env, self._episodes, callback=note)
+        returns, success = self._play(deterministic=True)
+        sampled = self._play(deterministic=False)[1] if self._sampled else None
         found = Evaluation(
             self.model.num_timesteps, getattr(self.model, "_n_updates", 0), float(np.mean(returns)),
-            float(np.std(returns)), sum(won) / len(won) if won else None,
+            float(np.std(returns)), success,
             *(now - start - paused for now, start, paused in zip(began, self._start, self._paused, strict=True)),
+            sampled,
         )  # fmt: skip
         self._take(found)
         ended = time.time(), time.process_time()
         self._paused = (self._paused[0] + ended[0] - began[0], self._paused[1] + ended[1] - began[1])
+
+    def _play(self, *, deterministic: bool) -> tuple[list[float], float | None]:
+        """Returns, and the share of successes."""
+        won: list[bool] = []
+
+        def note(values: dict[str, Any], _: dict[str, Any]) -> None:
+            if self._actions is not None and deterministic:
+                self._actions.add(values["actions"][values["i"]])
+            if values["done"] and "is_success" in values["info"]:
+                won.append(values["info"]["is_success"])
+
+        returns = play(self.model, self._env, self._episodes, deterministic=deterministic, callback=note)
+        return returns, sum(won) / len(won) if won else None
 
     def _take(self, found: Evaluation) -> None:
         self._rows.append([column(found) for column in self._columns.values()])

@@ -204,3 +204,18 @@ def test_battles_as_tensors_are_not_looked_at():
             _, rewards, dones, infos = env.step(actions)
     assert reads == [] and isinstance(rewards, torch.Tensor)
     assert len(infos) == 8 and "rewards" in infos[0]
+
+
+@pytest.mark.slow
+def test_the_state_can_hold_what_all_see():
+    pytest.importorskip("jaxmarl", reason=SKIP)
+    plain, seeing = (make("smax/3m", **options) for options in ({}, {"with_observations": True}))
+    units = plain.state_space.shape[0]
+    for env in (plain, seeing):
+        env.reset(seed=3)
+    assert seeing.state_space.contains(seeing.state())
+    np.testing.assert_array_equal(seeing.state()[:units], plain.state())
+    observations, *_ = seeing.step(dict.fromkeys(seeing.agents, 1))
+    seen = [observations[agent] for agent in seeing.possible_agents]
+    seen = [each["observation"] if isinstance(each, dict) else each for each in seen]
+    np.testing.assert_array_equal(seeing.state()[units:], np.concatenate(seen))

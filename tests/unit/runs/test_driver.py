@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from stable_baselines3.common.logger import Logger
 
+from masoft import HASAC, make_vec
 from masoft.runs.driver import environments, learn, new_model
 from masoft.runs.evaluations import Columns, Evaluations
 from masoft.runs.settings import RunSettings
+from masoft.testing.games import CueTeam
 
 SMALL = {"learning_starts": 8, "batch_size": 4, "policy_kwargs": {"net_arch": [4]}, "drift": "KLDrift(0.5)"}
 
@@ -70,3 +72,21 @@ def test_threads_and_environments_are_given_back(tmp_path: Path) -> None:
         assert torch.get_num_threads() == before + 1
         1 / 0  # noqa: B018
     assert torch.get_num_threads() == before
+
+
+class Toss(CueTeam):
+    """Won if the guard, who always sees the same, plays 0 at the end."""
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        *rest, infos = super().step(actions)
+        return *rest, {agent: {"is_success": int(actions["guard"]) == 0} for agent in infos}
+
+
+def test_drawn_actions_are_evaluated_beside_the_mode(tmp_path: Path) -> None:
+    model = HASAC(make_vec(Toss, n_envs=1, seed=0), learning_starts=1_000, seed=0, policy_kwargs={"net_arch": [4]})
+    columns: Columns = {"mode": lambda found: found.success, "drawn": lambda found: found.sampled}
+    watch = Evaluations(make_vec(Toss, seed=1), tmp_path / "t.csv", 10, 40, columns=columns, sampled=True)
+    model.learn(10, callback=watch)
+    with (tmp_path / "t.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert float(row["mode"]) in (0, 1) and 0 < float(row["drawn"]) < 1
