@@ -121,11 +121,12 @@ class Evaluations(BaseCallback):
             self._env.seed(self._seed)
         returns, success = self._play(deterministic=True)
         sampled = self._play(deterministic=False)[1] if self._sampled else None
+        wall_s, cpu_s = (
+            now - start - paused for now, start, paused in zip(began, self._start, self._paused, strict=True)
+        )
         found = Evaluation(
             self.model.num_timesteps, getattr(self.model, "_n_updates", 0), float(np.mean(returns)),
-            float(np.std(returns)), success,
-            *(now - start - paused for now, start, paused in zip(began, self._start, self._paused, strict=True)),
-            sampled,
+            float(np.std(returns)), success, wall_s, cpu_s, sampled,
         )  # fmt: skip
         self._take(found)
         ended = time.time(), time.process_time()
