@@ -48,6 +48,7 @@ LABELS = {
     "lr3e-4": "rate 3e-4",
     "relative": "relative entropy, also in the target",
     "hasac-fast": "HASAC, rate 2e-3",
+    "hasac-sees": "HASAC, the critic sees what all agents see",
     **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in (1, 5, 10, 15, 20)},
     "happo-soft": "HAPPO, temperature 10",
 }
@@ -151,6 +152,9 @@ GROUPS = {
         {"hasac": "HASAC"},
         columns=4,
     ),
+    "battles": Group(
+        ("hasac", "hasac-sees", "mappo", "happo"), {"smax-3m": ("smax/3m", 0.0)}, {"hasac": "HASAC"}, wins=("smax-3m",)
+    ),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},
@@ -186,6 +190,7 @@ STYLES = {
     "annealed": ("#D55E00", "--"),
     "relative": ("#D55E00", "--"),
     "hasac-fast": ("#56B4E9", "-."),
+    "hasac-sees": ("#D55E00", "--"),
     "mean": ("#009E73", "-."),
     "n1": ("#000000", (0, (5, 1, 1, 1))),
     "lr3e-4": ("#CC79A7", (0, (1, 1))),
