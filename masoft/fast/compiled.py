@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from masoft.fast.calls import calls_of
 from masoft.fast.segments import Segment, cut, touched
@@ -45,7 +44,7 @@ def why_not_compiled(device: torch.device) -> str | None:
     if device.type != "cpu":
         return f"it is for processors; on {device.type!r} pieces are captured as graphs"
     if not hasattr(torch._inductor, "standalone_compile"):
-        return f"PyTorch {torch.__version__} cannot compile a piece by itself; 2.8 and newer can"
+        return f"PyTorch {torch.__version__} has no torch._inductor.standalone_compile; install a newer one"
     from torch._inductor.cpp_builder import get_cpp_compiler
 
     try:
@@ -59,6 +58,10 @@ def by_inductor(graph: GraphModule, examples: list[Any]) -> Callable[..., Any]:
     """A graph as code for this processor; PyTorch keeps it in its cache."""
     code: Callable[..., Any] = torch._inductor.standalone_compile(graph, examples, dynamic_shapes="from_example_inputs")
     return code
+
+
+class Refused(Exception):
+    """A piece that is not compiled, and why."""
 
 
 class Compiler:
@@ -80,13 +83,14 @@ class Compiler:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's of itself
                 if len(tape.entries) > MOST_OPERATIONS:
-                    raise NotImplementedError(f"it has {len(tape.entries)} operations, {MOST_OPERATIONS} at most")
+                    raise Refused(f"it has {len(tape.entries)} operations, {MOST_OPERATIONS} at most")
                 parts = cut(tape)
                 calls = [call for part in parts for call in self._calls(part)]
                 _compare(calls, parts, tape)
         except Exception as error:  # of the compiler, whatever it is: what was recorded still works
             if not self._refused:
-                text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+                kind = "" if isinstance(error, Refused) else f"{type(error).__name__}: "
+                text = f"{kind}{error}".splitlines()[0][:300]
                 warnings.warn(f"The piece {tape.name!r} is replayed uncompiled: {text}", UserWarning, stacklevel=2)
             self._refused = True
             return None
@@ -99,6 +103,8 @@ class Compiler:
         return [*calls_of(part.draws), partial(self._code_of(part), *part.inputs)]
 
     def _code_of(self, segment: Segment) -> Callable[..., Any]:
+        from torch.fx.experimental.proxy_tensor import make_fx  # with sympy, which nobody needs who does not compile
+
         examples = [_like(tensor) for tensor in segment.inputs]
         graph: GraphModule = make_fx(torch.func.functionalize(segment, remove="mutations"))(*examples)
         graph.graph.eliminate_dead_code()
@@ -132,7 +138,7 @@ def _compare(calls: Sequence[Callable[[], Any]], parts: Sequence[Segment | Entry
             draws = found[1][1]
     finally:
         state.restore(*start)
-    raise ArithmeticError(f"compiled code differs by {difference:.1e} of a tensor's largest number")
+    raise Refused(f"compiled code differs by {difference:.1e} of a tensor's largest number")
 
 
 class _State:

@@ -131,7 +131,7 @@ class Recorder(Unrecorded):
             return self._record(name, piece, known)
         for optimizer in self._now.steps[name]:
             optimizer.turn_rate()
-        if self.compiler is not None and now.n_updates > PATIENCE and isinstance(known, Tape) and known.unread:
+        if self.compiler is not None and now.n_updates > PATIENCE and isinstance(known, Tape) and not known.is_final:
             self._compile(known, self.compiler)
         self.replays[name] = self.replays.get(name, 0) + 1
         result: T = known.replay()

@@ -77,6 +77,7 @@ class Tape:
         is_checked: whether it was compared with another recording of the piece.
         unread: storages that the piece made and that nobody reads after it.
         known: by storage, the first tensor in it that was met or made.
+        is_final: whether what it replays, and where, stays as it is now.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Tape:
         self._afterwards: list[Callable[[], None]] = []
         self._calls: list[Callable[[], Any]] | None = None
         self.unread: set[int] = set()
+        self.is_final = False
 
     def record(self, piece: Callable[[], Any]) -> Any:
         """Do the piece, for good, and note what it does; an obstacle does not stop it."""
@@ -146,7 +148,7 @@ class Tape:
     def _leave_unread(self) -> None:
         for storage in self.unread:
             del self.known[storage], self.made[storage]
-        self.unread = set()
+        self.unread, self.is_final = set(), True
 
     def _finish(self) -> None:
         for what in self._afterwards:

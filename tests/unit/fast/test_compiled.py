@@ -182,7 +182,7 @@ def test_an_error_of_the_compiler_is_a_warning() -> None:
 def test_a_very_long_piece_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "MOST_OPERATIONS", 2)
     values = torch.ones(3)
-    with pytest.warns(UserWarning, match="uncompiled: NotImplementedError: it has 3 operations, 2 at most"):
+    with pytest.warns(UserWarning, match="uncompiled: it has 3 operations, 2 at most"):
         assert Compiler(as_graph).calls_of(trained(lambda: values.sin().cos().tan())) is None
 
 
@@ -190,7 +190,7 @@ def test_what_is_asked_and_what_is_done(monkeypatch: pytest.MonkeyPatch, tmp_pat
     model = masoft.HASAC("matrix/climbing", **SMALL, record="compile").learn(12)
     assert model.record == "compile" and masoft.clone(model).record == "compile"
     model.save(tmp_path / "model")
-    assert masoft.HASAC.load(tmp_path / "model").record in (False, "compile")
+    assert masoft.HASAC.load(tmp_path / "model").record == "compile"
     with pytest.raises(
         masoft.errors.ConfigurationError, match="'record' parameter of HASAC must be a bool or one of 'compile'"
     ):
