@@ -26,6 +26,9 @@ SMALL: dict[str, Any] = dict(
 )
 
 
+needs_compiler = pytest.mark.skipif(why_not_compiled(torch.device("cpu")) is not None, reason="there is no compiler")
+
+
 def as_graph(graph: GraphModule, examples: list[Tensor]) -> Callable[..., Any]:
     """No compiler: the graph that it would get."""
     return graph
@@ -108,7 +111,7 @@ def test_graphs_give_what_replays_give() -> None:
         torch.testing.assert_close(other, one)
 
 
-@pytest.mark.skipif(why_not_compiled(torch.device("cpu")) is not None, reason="there is no compiler")
+@needs_compiler
 def test_compiled_code_gives_what_replays_give(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     plain, coded = two_ways(by_inductor)
@@ -186,6 +189,7 @@ def test_a_very_long_piece_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> N
         assert Compiler(as_graph).calls_of(trained(lambda: values.sin().cos().tan())) is None
 
 
+@needs_compiler
 def test_what_is_asked_and_what_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     model = masoft.HASAC("matrix/climbing", **SMALL, record="compile").learn(12)
     assert model.record == "compile" and masoft.clone(model).record == "compile"
@@ -217,6 +221,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+@needs_compiler
 @pytest.mark.parametrize("kind", MODELS)
 def test_learning_by_graphs_is_learning(kind: str, soon: None) -> None:
     name, env, settings = MODELS[kind]
