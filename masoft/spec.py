@@ -166,6 +166,7 @@ class TeamSpec:
         state_view: how the critic's state follows from the raw state.
         has_masks: whether action masks travel with the observations.
         has_deaths: whether agents may leave before the episode ends; if not, all are active throughout.
+        state_and_observations: whether the critic's state is the raw state's view with all observations behind it.
     """
 
     agents: tuple[AgentSpec, ...]
@@ -173,6 +174,7 @@ class TeamSpec:
     state_view: StateView = StateView()
     has_masks: bool = False
     has_deaths: bool = False
+    state_and_observations: bool = False
 
     @property
     def n_agents(self) -> int:
@@ -220,13 +222,22 @@ class TeamSpec:
         """Length of the joint action mask."""
         return sum(agent.action.mask_size for agent in self.agents)
 
+    @property
+    def critic_sees_observations(self) -> bool:
+        """Whether the observations are a part of the critic's state, or all of it."""
+        return self.state_size == 0 or self.state_and_observations
+
+    @cached_property
+    def view_size(self) -> int:
+        """Length of the critic's view of the raw state."""
+        seen = self.state_size if self.state_view.indices is None else len(self.state_view.indices)
+        return seen + self.state_view.one_hot_size
+
     @cached_property
     def critic_state_size(self) -> int:
         """Length of the state that a critic sees."""
-        if self.state_size == 0:
-            return sum(math.prod(agent.observation_shape) for agent in self.agents)
-        seen = self.state_size if self.state_view.indices is None else len(self.state_view.indices)
-        return seen + self.state_view.one_hot_size
+        observed = sum(math.prod(agent.observation_shape) for agent in self.agents)
+        return self.view_size + (observed if self.critic_sees_observations else 0)
 
     @cached_property
     def observation_space(self) -> spaces.Dict:
@@ -307,6 +318,7 @@ def make_team_spec(
     has_deaths: bool = False,
     views: Mapping[str, StateView] | None = None,
     state_view: StateView | None = None,
+    state_and_observations: bool = False,
 ) -> TeamSpec:
     """Build and check a team's specification from PettingZoo's spaces, in the mapping's order.
 
@@ -326,7 +338,8 @@ def make_team_spec(
             box = spaces.Box(box.low.astype(np.float32), box.high.astype(np.float32), dtype=np.float32)
         view = views.get(name) if views else None
         agents.append(AgentSpec(name, box, ActionSpec(action_space), view))
-    return TeamSpec(tuple(agents), state_size, state_view or StateView(), has_masks, has_deaths)
+    view = state_view or StateView()
+    return TeamSpec(tuple(agents), state_size, view, has_masks, has_deaths, state_and_observations)
 
 
 def _rounded_inwards(bounds: np.ndarray, inside: float) -> np.ndarray:

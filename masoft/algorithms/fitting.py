@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from masoft.envs.alike import first_difference
 from masoft.errors import ConfigurationError, explain
@@ -24,8 +25,12 @@ def fitting_into_memory(which: str, size: int) -> Iterator[None]:
         raise ConfigurationError(explain(which, "small enough for memory", size, cure)) from error
 
 
-def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
-    """Refuse an environment whose team is not the one that a model was made for.
+def same_team(expected: TeamSpec, found: TeamSpec) -> TeamSpec:
+    """The team of an environment as a model's critics see it, refused if it is not the one that the model was made for.
+
+    Args:
+        expected: the model's team.
+        found: the environment's; it may have another opinion of what critics see.
 
     Raises:
         ConfigurationError: names the first difference.
@@ -36,3 +41,4 @@ def check_same_team(expected: TeamSpec, found: TeamSpec) -> None:
         what, must, got = difference
         cure = "Give an environment like the one that it was made for, or make a new model."
         raise ConfigurationError(explain(f"{what} of the environment", f"as the model has it: {must!r}", got, cure))
+    return replace(found, state_view=expected.state_view, state_and_observations=expected.state_and_observations)

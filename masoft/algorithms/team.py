@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 from masoft.algorithms.common_settings import CommonSettings, LearningRate, Schedule
 from masoft.algorithms.continuity import Continuity
 from masoft.algorithms.estimator import Estimator
-from masoft.algorithms.fitting import check_same_team, fitting_into_memory
+from masoft.algorithms.fitting import fitting_into_memory, same_team
 from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.tally import CountsEpisodes
 from masoft.envs.vector import as_vec_env, make_vec
@@ -203,7 +203,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
             vec_env = self._prepare_env(env, self.team_reward)
             assert isinstance(vec_env, VecEnv)
             if known is not None:
-                check_same_team(known, self.team)
+                self.team = same_team(known, self.team)
         except MasoftError:
             if known is not None:
                 self.team = known
@@ -387,7 +387,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
 __all__ = [
     "LearningRate",
     "TeamAlgorithm",
-    "check_same_team",
+    "same_team",
     "fitting_into_memory",
     "unwrap_vec_normalize",
 ]

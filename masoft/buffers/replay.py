@@ -15,9 +15,8 @@ from masoft.buffers.finals import LastObservations
 from masoft.buffers.horizon import Between, Chain, Horizon
 from masoft.buffers.memory import check_fits, layout_bytes
 from masoft.buffers.rows import RowStore, frame_layout, write_place
-from masoft.buffers.views import apply_view, tagged_rows
+from masoft.buffers.views import apply_view, critic_state, tagged_rows, viewed_state
 from masoft.errors import ConfigurationError, explain
-from masoft.functional.observations import as_rows
 from masoft.infos import DeviceInfos, LazyInfos
 from masoft.mirror.replay import ReplayRule, UniformReplay
 from masoft.spec import ACTION_MASK, ACTIVE, STATE, StateView, TeamSpec
@@ -359,7 +358,8 @@ class TeamReplayBuffer:
     def _seen(self, frames: dict[str, Any], normalizer: Normalizer | None, tagged: bool = False) -> dict[str, Any]:
         """Stored arrays, completed by the observations that are views of the state, normalised."""
         made: dict[StateView, tuple[Tensor, Tensor]] = {}
-        tagged = tagged and normalizer is None and self.team.state_size >= TAGGED_FROM
+        tagged = tagged and normalizer is None and not self.team.critic_sees_observations
+        tagged = tagged and self.team.state_size >= TAGGED_FROM
         for agent in self.team.agents:
             if agent.name not in frames:
                 assert agent.view is not None
@@ -367,13 +367,12 @@ class TeamReplayBuffer:
                     frames[agent.name] = tagged_rows(agent.view, frames[STATE], made)
                 else:
                     frames[agent.name] = apply_view(agent.view, frames[STATE])
-        if STATE in frames:
-            frames[STATE] = apply_view(self.team.state_view, frames[STATE])
+        view = viewed_state(self.team, frames)
+        if view is not None:
+            frames[STATE] = view
         if normalizer is None:
             return frames
         return {name: normalizer.observation(name, values) for name, values in frames.items()}
 
     def _state(self, frames: Mapping[str, Tensor]) -> Tensor:
-        if STATE in frames:
-            return frames[STATE]
-        return torch.cat([as_rows(frames[name]).float() for name in self.team.names], dim=-1)
+        return critic_state(self.team, frames.get(STATE), frames)

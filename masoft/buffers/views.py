@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from masoft.functional.observations import TaggedRows
-from masoft.spec import StateView
+from masoft.functional.observations import TaggedRows, as_rows
+from masoft.spec import STATE, StateView, TeamSpec
 
 STANDARD_EPSILON = 1e-8
 
@@ -34,6 +36,30 @@ def apply_view(view: StateView, state: Tensor) -> Tensor:
     if view.standardise:
         seen = standardise_rows(seen)
     return seen
+
+
+def viewed_state(team: TeamSpec, seen: Mapping[str, Tensor]) -> Tensor | None:
+    """The critic's view of the raw state; None where the environment has none.
+
+    Args:
+        team: its specification.
+        seen: the joint observation, (batch, ...) by name.
+    """
+    return apply_view(team.state_view, seen[STATE]) if STATE in seen else None
+
+
+def critic_state(team: TeamSpec, view: Tensor | None, seen: Mapping[str, Any]) -> Tensor:
+    """What a critic sees of a team: the view of the state, all observations, or both; (batch, critic_state_size).
+
+    Args:
+        team: its specification.
+        view: see `viewed_state`.
+        seen: the joint observation, (batch, ...) by name; pictures become rows.
+    """
+    if view is not None and not team.state_and_observations:
+        return view
+    rows = [as_rows(seen[name]).float() for name in team.names]
+    return torch.cat(rows if view is None else [view, *rows], dim=-1)
 
 
 def tagged_rows(view: StateView, state: Tensor, made: dict[StateView, tuple[Tensor, Tensor]]) -> TaggedRows:

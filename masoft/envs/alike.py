@@ -68,5 +68,7 @@ def _parts(one: TeamSpec, other: TeamSpec) -> Iterator[tuple[str, Any, Any]]:
     yield "has_masks", one.has_masks, other.has_masks
     yield "has_deaths", one.has_deaths, other.has_deaths
     yield "The critic's view of the state", one.state_view, other.state_view
+    what = "Whether critics see the observations behind the state"
+    yield what, one.state_and_observations, other.state_and_observations
     for mine, theirs in zip(one.agents, other.agents, strict=True):
         yield f"The view of the state of agent {mine.name!r}", mine.view, theirs.view

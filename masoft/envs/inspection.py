@@ -113,6 +113,7 @@ def inspect_env(env: Parallel, state: State = "env") -> Inspection:
         has_deaths=bool(metadata.get("has_deaths", len(ids) > 1)),
         views=views,
         state_view=getattr(inner, "state_view", None) if source.how == "state()" else None,
+        state_and_observations=source.and_observations,
     )
     return Inspection(team, tuple(readers.values()), source, ask_masks, bool(metadata.get("turn_based")))
 

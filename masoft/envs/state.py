@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from masoft.errors import ConfigurationError, SpaceError, explain
 from masoft.spec import STATE
 
 State: TypeAlias = str | Callable[[Any], Any]
-"""``"env"``, ``"observations"``, or a function of the PettingZoo environment."""
+"""``"env"``, ``"observations"``, ``"both"``, or a function of the PettingZoo environment."""
 
 OBSERVATIONS = "the observations in a row"
 
@@ -31,12 +31,14 @@ class StateSource:
         how: in words, for reports.
         ask: gives the state as the environment has it.
         reader: how that becomes numbers, where its space is declared and is more than a Box of floats.
+        and_observations: whether critics see the observations behind it.
     """
 
     size: int = 0
     how: str = OBSERVATIONS
     ask: Callable[[], Any] | None = None
     reader: Reader | None = None
+    and_observations: bool = False
 
     def read(self, where: Where) -> Any:
         """The state now, an array or what should be one; the caller flattens and checks it."""
@@ -61,11 +63,13 @@ def choose_state(env: Any, chosen: State, declared: dict[str, Any], after_reset:
         chosen = declared.get("state", "env")
     if callable(chosen):
         return _of_function(env, chosen, after_reset)
-    if chosen not in ("env", "observations"):
-        raise ConfigurationError(explain("state", "'env', 'observations' or a function of the environment", chosen))
+    if chosen not in ("env", "observations", "both"):
+        must = "'env', 'observations', 'both' or a function of the environment"
+        raise ConfigurationError(explain("state", must, chosen))
     if chosen == "observations" or declared.get("state_is_observations"):
         return StateSource()
-    return _of_environment(env, after_reset)
+    source = _of_environment(env, after_reset)
+    return replace(source, and_observations=True) if chosen == "both" and source.size else source
 
 
 def _of_function(env: Any, function: Callable[[Any], Any], after_reset: Callable[[], Any]) -> StateSource:

@@ -40,8 +40,9 @@ class TeamEnv(ReachesInside[Joint, NDArray[Any]]):
         team_reward: how the agents' rewards become the team's: ``"mean"`` or ``"sum"`` over all agents (one that has
             left counts 0), ``"shared"`` where all get the same, or ``"auto"``: what the environment declares in
             ``metadata["team_reward"]``, else the mean. The agents' own rewards are in ``info["rewards"]``.
-        state: ``"env"``: the environment's, or the observations in a row where it has none; ``"observations"``: those
-            in any case; or a function of the PettingZoo environment that gives an array.
+        state: what critics see. ``"env"``: the environment's, or the observations in a row where it has none;
+            ``"observations"``: those in any case; ``"both"``: the observations behind the environment's state; or a
+            function of the PettingZoo environment that gives an array.
         check: look at every observation's bounds too, which costs time; `masoft.testing.check_env` does.
 
     Raises:

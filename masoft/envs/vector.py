@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from masoft.envs.batched import BatchedVecEnv
 from masoft.envs.builder import TeamBuilder, makes_environments
 from masoft.envs.local import LocalVecEnv
 from masoft.envs.registry import Registration, find
@@ -78,7 +79,8 @@ def make_vec(
             which it is built (so it need not be picklable), ``"ray"`` an actor of the Ray cluster that the program
             has joined, or of one started on this machine, ``"auto"`` takes processes where one of the two options
             on faults below asks for them, else the simulator's own batching where it has one, else ``"dummy"``.
-        team_reward, state: see `TeamEnv`; with a state of your own, batched simulators are stepped one by one.
+        team_reward, state: see `TeamEnv`; batched simulators are stepped one by one unless the state is ``"env"`` or
+            ``"both"``.
         normalize: whether stable-baselines3's VecNormalize goes around all; or its arguments. It scales rewards, the
             state and what agents see, but for pictures; masks and active flags are left alone.
         frame_stack: number of the newest frames that agents see, or arguments of VecFrameStack.
@@ -120,13 +122,13 @@ def make_vec(
         raise ConfigurationError(explain("backend_kwargs", "given with backend='ray'", dict(backend_kwargs)))
     source = find(env) if isinstance(env, str) else env
     kwargs = {**(env_kwargs or {}), **more_env_kwargs}
-    is_plain = wrapper_class is None and not monitor_kwargs and vec_env_cls is None and state == "env"
+    is_plain = wrapper_class is None and not monitor_kwargs and vec_env_cls is None and state in ("env", "both")
     vec: VecEnv
     if isinstance(source, Registration) and source.vector_entry_point and backend == "auto" and is_plain:
         if monitor_dir is not None:
             kwargs["monitor_dir"] = monitor_dir
         vec = source.build_vector(n_envs=n_envs, seed=seed, team_reward=team_reward, **kwargs)
-        return wrapped(vec, normalize, frame_stack)
+        return wrapped(_with_state(vec, state, source.id), normalize, frame_stack)
     _check_recipe(source, n_envs, kwargs, is_elsewhere=backend in IN_PROCESSES or vec_env_cls is not None)
     builder = TeamBuilder(
         source, team_reward, monitor_dir=monitor_dir, env_kwargs=kwargs, monitor_kwargs=dict(monitor_kwargs or {}),
@@ -145,6 +147,23 @@ def make_vec(
     if seed is not None:
         vec.seed(seed)
     return wrapped(vec, normalize, frame_stack)
+
+
+def _with_state(vec: VecEnv, state: State, id: str) -> VecEnv:
+    """A batch whose critics see its state, or, with ``"both"``, the observations behind it.
+
+    Raises:
+        ConfigurationError: it is no `BatchedVecEnv`, whose team could be told so.
+    """
+    base = vec.unwrapped
+    if state == "env":
+        return vec
+    if not isinstance(base, BatchedVecEnv):
+        must, cure = "a BatchedVecEnv where state='both'", "backend='dummy' makes separate environments."
+        raise ConfigurationError(explain(f"The batch of {id!r}", must, base, cure))
+    if base.team.state_size:
+        base.team = replace(base.team, state_and_observations=True)
+    return vec
 
 
 def _check_recipe(source: Any, n_envs: int, kwargs: Mapping[str, Any], *, is_elsewhere: bool) -> None:

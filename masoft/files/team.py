@@ -34,6 +34,7 @@ def team_to_values(team: TeamSpec) -> dict[str, Any]:
         "state_view": asdict(team.state_view),
         "has_masks": team.has_masks,
         "has_deaths": team.has_deaths,
+        "state_and_observations": team.state_and_observations,
     }
 
 
@@ -64,7 +65,8 @@ def team_from_values(values: Any) -> TeamSpec:
         view = _view(values["state_view"], budget)
         assert view is not None
         state_size = budget.take(values["state_size"], least=0)
-        return TeamSpec(agents, state_size, view, bool(values["has_masks"]), bool(values["has_deaths"]))
+        flags = (bool(values["has_masks"]), bool(values["has_deaths"]), bool(values.get("state_and_observations")))
+        return TeamSpec(agents, state_size, view, *flags)
     except MasoftError as error:
         raise ModelFileError(f"The team in the model file cannot be used: {error}") from error
     except (KeyError, TypeError, ValueError, AssertionError, AttributeError, OverflowError) as error:

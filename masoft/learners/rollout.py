@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from masoft.buffers.rollout import RolloutLayout, TeamRolloutBuffer
-from masoft.buffers.views import apply_view
+from masoft.buffers.views import viewed_state
 from masoft.distributions import Distribution
 from masoft.functional.returns import generalised_advantages, td_errors
 from masoft.learners.experience import Experience
 from masoft.networks.torso import Sequences
 from masoft.networks.value import CriticInputs
 from masoft.policies.on_policy_team import Memories, OnPolicyTeamPolicy
-from masoft.spec import ACTION_MASK, ACTIVE, STATE
+from masoft.spec import ACTION_MASK, ACTIVE
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,7 @@ def _values(
 
 def _critic_inputs(policy: OnPolicyTeamPolicy, frames: dict[str, Tensor]) -> CriticInputs:
     """What the critic sees of arrays (batch, ...)."""
-    state = apply_view(policy.team.state_view, frames[STATE]) if STATE in frames else None
-    return CriticInputs(tuple(frames[name] for name in policy.team.names), state)
+    return CriticInputs(tuple(frames[name] for name in policy.team.names), viewed_state(policy.team, frames))
 
 
 def _before(memory: Tensor | None, buffer: TeamRolloutBuffer, size: int) -> Tensor | None:

@@ -88,17 +88,18 @@ class ValueNet(nn.Module):
         self.scale = None if decay is None else ValueScale(decay)
         self.encoders = nn.ModuleList()
         self.own_size = 0
+        self.sees_observations = team.critic_sees_observations
         if sees == "observation":
             self.branches = nn.ModuleList(self._own_branches(team.agents, arch, share))
             return
-        if sees == "agent" or team.state_size == 0:
+        if sees == "agent" or team.critic_sees_observations:
             encoders = [_encoder(agent) for agent in team.agents]
             for encoder in encoders:
                 arch.start(encoder, nn.Identity(), 1.0)
             self.encoders.extend(encoders)
             n_features = [encoder.n_features for encoder in encoders]
             self.own_size = max(n_features) if sees == "agent" else 0
-        n_state = team.critic_state_size if team.state_size else sum(n_features)
+        n_state = team.view_size + (sum(n_features) if team.critic_sees_observations else 0)
         n_inputs = n_state + (self.own_size + team.n_agents if sees == "agent" else 0)
         self.branches = nn.ModuleList([ValueBranch(n_inputs, arch)])
 
@@ -120,7 +121,7 @@ class ValueNet(nn.Module):
         seen = [encode(obs) for encode, obs in zip(self.encoders, inputs.observations, strict=False)]
         if self.sees == "observation":
             return self._of_own_networks(seen, sequences)
-        state = torch.cat(seen, dim=-1) if inputs.state is None else inputs.state
+        state = self._state(inputs.state, seen)
         if self.sees == "agent":
             return self._of_each_agent(state, seen, sequences)
         values, remembered = self.branches[0](state, sequences)
@@ -155,6 +156,12 @@ class ValueNet(nn.Module):
             self.encoders.append(same[0][1])
             branches.append(same[0][2])
         return branches
+
+    def _state(self, view: Tensor | None, seen: list[Tensor]) -> Tensor:
+        """The view of the environment's state, all observations, or both."""
+        if view is not None and not self.sees_observations:
+            return view
+        return torch.cat(seen if view is None else [view, *seen], dim=-1)
 
     def _of_own_networks(self, seen: Sequence[Tensor], sequences: Sequences | None) -> tuple[Tensor, Tensor | None]:
         outputs = [

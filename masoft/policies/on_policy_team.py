@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from masoft.buffers.views import apply_view
+from masoft.buffers.views import viewed_state
 from masoft.distributions import Distribution
 from masoft.errors import ConfigurationError, explain
 from masoft.fast.adam import FusedAdam
@@ -34,7 +34,7 @@ from masoft.policies.architecture import (
     split_arch,
 )
 from masoft.policies.base import JointPolicy, one_an_agent
-from masoft.spec import ACTION_MASK, STATE, AgentSpec, TeamSpec
+from masoft.spec import ACTION_MASK, AgentSpec, TeamSpec
 
 Probabilities = Sequence[float] | Mapping[str, Sequence[float]]
 
@@ -154,8 +154,8 @@ class OnPolicyTeamPolicy(JointPolicy):
         """Values (n, n_values) at a team observation of tensors or arrays (n, ...); without memory only."""
         self._check_memoryless("predict_values")
         seen, _ = self.obs_to_tensor(observation)
-        state = apply_view(self.team.state_view, seen[STATE]) if self.team.state_size else None
-        values, _ = self.critic.returns(CriticInputs(tuple(seen[name] for name in self.team.names), state))
+        own = tuple(seen[name] for name in self.team.names)
+        values, _ = self.critic.returns(CriticInputs(own, viewed_state(self.team, seen)))
         return values
 
     def evaluate_actions(self, observation: Mapping[str, Any], actions: Any) -> tuple[Tensor, Tensor, Tensor]:

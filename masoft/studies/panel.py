@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from masoft.buffers.views import apply_view
+from masoft.buffers.views import critic_state, viewed_state
 from masoft.functional.action_values import ActionValues
 from masoft.functional.actions import box_to_unit, encode_joint_action
-from masoft.functional.observations import as_rows
 from masoft.networks.critic import Critic
 from masoft.networks.value import CriticInputs, ValueNet
-from masoft.spec import ACTION_MASK, STATE
+from masoft.spec import ACTION_MASK
 
 LINE = 13
 WIDTH = 230
@@ -62,11 +61,10 @@ def _values(model: Any, observation: Mapping[str, np.ndarray], joint: np.ndarray
     critic = getattr(policy, "critic", None)
     if isinstance(critic, Critic):
         done = encode_joint_action(team, _units(team, joint).to(policy.device))
-        q = critic.judged(critic.expected(critic(_state(team, seen), done)))
+        q = critic.judged(critic.expected(critic(critic_state(team, viewed_state(team, seen), seen), done)))
         return [float(q)] * team.n_agents
     if isinstance(critic, ValueNet) and critic.remembered_size == 0:
-        state = apply_view(team.state_view, seen[STATE]) if STATE in seen else None
-        found, _ = critic.returns(CriticInputs(tuple(seen[name] for name in team.names), state))
+        found, _ = critic.returns(CriticInputs(tuple(seen[name] for name in team.names), viewed_state(team, seen)))
         return [float(each) for each in found.reshape(-1).expand(team.n_agents)]
     return [_own_value(policy, team, i, seen) for i in range(team.n_agents)]
 
@@ -77,12 +75,6 @@ def _own_value(policy: Any, team: Any, i: int, seen: Mapping[str, torch.Tensor])
         return None
     choice = policy.distribution(i, seen[team.names[i]], seen.get(ACTION_MASK))
     return float(choice.values.max()) if isinstance(choice, ActionValues) else None
-
-
-def _state(team: Any, seen: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    if STATE in seen:
-        return apply_view(team.state_view, seen[STATE])
-    return torch.cat([as_rows(seen[name]).float() for name in team.names], dim=-1)
 
 
 def _units(team: Any, joint: np.ndarray) -> torch.Tensor:

@@ -53,7 +53,7 @@ class SmaxTeam(ParallelEnv):
             "has_masks": True,
             "team_reward": "shared",
         }
-        self.state_space = spaces.Box(-1 if battle.with_observations else 0, 1, (battle.state_size,), np.float32)
+        self.state_space = spaces.Box(0, 1, (battle.state_size,), np.float32)
         self._observation_space = spaces.Box(-1, 1, (battle.observation_size,), np.float32)
         self._action_spaces: dict[str, Any] = {a: spaces.Discrete(battle.n_choices) for a in self.possible_agents}
         self._scene: Scene | None = None

@@ -71,8 +71,7 @@ class Battle:
 
     Args:
         map_name: one of `MAPS`.
-        options: of jaxmarl's ``HeuristicEnemySMAX``, for example ``max_steps`` or ``attack_mode``; and
-            ``with_observations``: the state holds what all agents see behind all units.
+        options: of jaxmarl's ``HeuristicEnemySMAX``, for example ``max_steps`` or ``attack_mode``.
 
     Raises:
         ConfigurationError: an unknown map or option.
@@ -82,14 +81,11 @@ class Battle:
         if map_name not in MAPS:
             raise ConfigurationError(explain("map_name", "a known map", map_name, nearest(map_name, MAPS)))
         self._jax = load_jax()
-        self.with_observations = bool(options.pop("with_observations", False))
         self.game = _game(map_name, options)
         self.n_agents = self.game.num_allies
         self.n_choices = self.game.num_ally_actions
         self.observation_size = self.game.obs_size
         self.state_size = self.game.state_size
-        if self.with_observations:
-            self.state_size += self.n_agents * self.observation_size
         self.start = self._jax.jit(self._start)
         self.step = self._jax.jit(self._step)
         self.step_on = self._jax.jit(self._step_on)
@@ -143,18 +139,10 @@ class Battle:
         masks = numpy.stack([legal[agent] for agent in agents])
         return View(
             numpy.clip(numpy.stack([observations[agent] for agent in agents]), -1, 1),  # rounding
-            self._whole(observations, state.state),
+            self._normalised(observations["world_state"], state.state.unit_types),
             numpy.where(active[:, None], masks, 1).astype(numpy.uint8),
             active.astype(numpy.uint8),
         )
-
-    def _whole(self, observations: dict[str, Any], state: Any) -> Any:
-        """All units; and, if asked for, all that the agents see."""
-        units = self._normalised(observations["world_state"], state.unit_types)
-        if not self.with_observations:
-            return units
-        seen = [self._jax.numpy.clip(observations[agent], -1, 1) for agent in self.game.agents]
-        return self._jax.numpy.concatenate([units, *seen])
 
     def _normalised(self, world: Any, types: Any) -> Any:
         """jaxmarl's world state with positions in map widths, cooldowns in their full lengths, and types in [0, 1]."""

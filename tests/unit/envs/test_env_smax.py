@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import masoft
-from masoft.envs import TeamEnv, make, make_vec, registered, team_of
+from masoft.envs import BatchedVecEnv, TeamEnv, make, make_vec, registered, team_of
 from masoft.envs.adapters.smax_battle import MAPS
 from masoft.errors import ConfigurationError, EnvironmentFault, MissingDependencyError
 from masoft.testing import host_reads
@@ -207,15 +207,11 @@ def test_battles_as_tensors_are_not_looked_at():
 
 
 @pytest.mark.slow
-def test_the_state_can_hold_what_all_see():
+def test_critics_can_see_what_all_see():
     pytest.importorskip("jaxmarl", reason=SKIP)
-    plain, seeing = (make("smax/3m", **options) for options in ({}, {"with_observations": True}))
-    units = plain.state_space.shape[0]
-    for env in (plain, seeing):
-        env.reset(seed=3)
-    assert seeing.state_space.contains(seeing.state())
-    np.testing.assert_array_equal(seeing.state()[:units], plain.state())
-    observations, *_ = seeing.step(dict.fromkeys(seeing.agents, 1))
-    seen = [observations[agent] for agent in seeing.possible_agents]
-    seen = [each["observation"] if isinstance(each, dict) else each for each in seen]
-    np.testing.assert_array_equal(seeing.state()[units:], np.concatenate(seen))
+    batch, one = make_vec("smax/3m", 2, state="both", tensors=True), TeamEnv(make("smax/3m", state="both"))
+    team = team_of(batch)
+    assert isinstance(batch.unwrapped, BatchedVecEnv) and team == one.team
+    assert team.critic_state_size == team.state_size + sum(agent.observation_shape[0] for agent in team.agents)
+    model = masoft.MAPPO(batch, n_steps=4, batch_size=8, policy_kwargs=dict(net_arch=[8]), device="cpu")
+    assert model.learn(16).num_timesteps == 16

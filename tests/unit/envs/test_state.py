@@ -233,8 +233,8 @@ def test_make_passes_the_option_on_through_wrappers():
 @pytest.mark.parametrize(
     ("state", "must"),
     [
-        ("obs", "'env', 'observations' or a function"),
-        (3, "'env', 'observations' or a function"),
+        ("obs", "'env', 'observations', 'both' or a function"),
+        (3, "'env', 'observations', 'both' or a function"),
         (lambda env: env.nothing, "gives its state after a reset"),
         (lambda env: {"a": 1}, "gives an array of numbers"),
     ],
