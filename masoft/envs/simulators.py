@@ -74,25 +74,27 @@ def mujoco_values(env: Any) -> dict[str, Any]:
         env: the unwrapped environment.
     """
     data = env.data
-    arrays = {name: np.array(getattr(data, name)) for name in _mujoco_arrays(data)}
+    arrays = {name: np.array(getattr(data, name)) for name in _mujoco_arrays(env.model)}
     return {"time": float(data.time), "arrays": arrays, "generator": generator_values(env.np_random)}
 
 
 def restore_mujoco(env: Any, values: Mapping[str, Any]) -> None:
     """Continue a gymnasium MuJoCo environment from `mujoco_values`."""
-    for name, array in values["arrays"].items():
-        getattr(env.data, name)[:] = array
+    fixed = set(_mujoco_arrays(env.model))  # older files hold those of bodies in contact, too
+    for name in fixed & values["arrays"].keys():
+        getattr(env.data, name)[:] = values["arrays"][name]
     env.data.time = values["time"]
     env.np_random.bit_generator.state = values["generator"]
 
 
-def _mujoco_arrays(data: Any) -> Sequence[str]:
-    """Names of the arrays whose size the model fixes; those of constraints are made anew in each step."""
-    names = []
-    for name in dir(data):
-        if name.startswith(("_", "efc_", "iefc_", "contact", "island", "map_", "dof_island", "tendon_efc")):
-            continue
-        value = getattr(data, name)
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iufb" and value.size and value.flags.writeable:
-            names.append(name)
-    return names
+def _mujoco_arrays(model: Any) -> Sequence[str]:
+    """Names of the arrays whose size the model fixes; those of contacts and constraints are made anew in each step.
+
+    Data that nothing has happened to has no others: they are empty there, or cannot be written.
+    """
+    import mujoco
+
+    fresh = mujoco.MjData(model)
+    named = ((name, getattr(fresh, name)) for name in dir(fresh) if not name.startswith("_"))
+    arrays = [(name, value) for name, value in named if isinstance(value, np.ndarray)]
+    return [name for name, value in arrays if value.dtype.kind in "iufb" and value.size and value.flags.writeable]

@@ -218,3 +218,39 @@ def test_what_is_refused(arguments, options, message):
     with pytest.raises(ConfigurationError) as caught:
         MultiAgentMujoco(*arguments, **options)
     assert message in str(caught.value)
+
+
+def wriggled(env, n_steps, seed):
+    """What a robot with random actions tells, from episode to episode."""
+    rng, heard = np.random.default_rng(seed), []
+    for _ in range(n_steps):
+        actions = {agent: rng.uniform(-1, 1, env.action_space(agent).shape) for agent in env.possible_agents}
+        seen, rewards, *_ = env.step(actions)
+        heard += [*seen.values(), np.array(list(rewards.values()))]
+        if not env.agents:
+            env.reset()
+    return heard
+
+
+@pytest.mark.parametrize("task", ["HalfCheetah-2x3", "Ant-4x2", "HumanoidStandup-17x1"])
+def test_a_robot_that_touches_the_floor_goes_on_in_a_fresh_environment(task):
+    """The number of contacts decides the size of some of the simulation's arrays."""
+    env, other = make(f"mamujoco/{task}"), make(f"mamujoco/{task}")
+    env.reset(seed=0)
+    steps = (wriggled(env, 1, seed) for seed in range(500))
+    assert any(env._robot.data.ncon for _ in steps)
+    moment = env.get_snapshot()
+    expected = wriggled(env, 20, seed=2)
+    other.reset(seed=5)
+    other.set_snapshot(moment)
+    for one, another in zip(expected, wriggled(other, 20, seed=2), strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
+def test_a_snapshot_of_an_earlier_version_with_arrays_of_contacts_fits():
+    env, other = make("mamujoco/Ant-4x2"), make("mamujoco/Ant-4x2")
+    for each in (env, other):
+        each.reset(seed=0)
+    moment = env.get_snapshot()
+    moment["robot"]["arrays"]["iacc"] = np.zeros(3)
+    other.set_snapshot(moment)
