@@ -8,6 +8,7 @@ Reference:
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 import gymnasium
@@ -61,10 +62,14 @@ def make_lbf(task: str, **kwargs: Any) -> TimedTeam:
     The team's reward is the sum of the players'. An episode has at most 50 steps.
 
     Args:
-        task: lbforaging's name without its version, ``"Foraging-8x8-2p-3f"``; those with ``-coop`` too.
+        task: lbforaging's name without its version, ``"Foraging-8x8-2p-3f"``; those with ``-coop`` too. Any number of
+            pieces of food, where the package has names for four at most.
         **kwargs: lbforaging's own, for example ``sight``, ``max_episode_steps``, ``penalty``.
     """
-    return TimedTeam(_made("lbforaging", f"{task}-v3", kwargs), f"lbf/{task}")
+    food = re.search(r"(?<=-)\d+(?=f)", task)
+    if food is not None:
+        kwargs = {"max_num_food": int(food[0]), **kwargs}
+    return TimedTeam(_made("lbforaging", re.sub(r"-\d+f", "-1f", f"{task}-v3"), kwargs), f"lbf/{task}")
 
 
 def make_rware(task: str, **kwargs: Any) -> TimedTeam:

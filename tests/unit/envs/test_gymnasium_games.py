@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from masoft import MAPPO
-from masoft.envs import make, make_vec
+from masoft.envs import make, make_vec, registered
 from masoft.errors import ConfigurationError
 
 NOTHING = {"agent_0": 0, "agent_1": 0}
@@ -88,3 +88,13 @@ def test_a_task_that_the_package_does_not_have_is_named():
 
     with pytest.raises(ConfigurationError, match=r"lbforaging registers. Got 'Foraging-1x1-9p-1f-v3'"):
         make_lbf("Foraging-1x1-9p-1f")
+
+
+@pytest.mark.parametrize("id", [entry.id for entry in registered() if entry.id.startswith("lbf/")])
+def test_every_field_has_the_food_of_its_name(id):
+    pytest.importorskip("lbforaging")
+    env = make(id)
+    env.reset(seed=0)
+    game = env.unwrapped.env.unwrapped
+    assert game.max_num_food == int(id.removesuffix("-coop")[:-1].rpartition("-")[2])
+    assert (len(env.possible_agents), game.force_coop) == (len(game.players), id.endswith("-coop"))
