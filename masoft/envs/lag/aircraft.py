@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,11 +177,19 @@ def _load() -> Any:
     import jsbsim
 
     with _quiet(jsbsim):
-        simulator = jsbsim.FGFDMExec(jsbsim.get_default_root_dir())
+        simulator = jsbsim.FGFDMExec(_data_of(jsbsim))
         simulator.set_debug_level(0)
         simulator.load_model("f16")
     simulator.set_dt(1 / FRAMES_PER_SECOND)
     return simulator
+
+
+def _data_of(jsbsim: Any) -> str:
+    """The folder of the package's aircraft; jsbsim itself looks in the interpreter's own folders alone."""
+    try:
+        return str(jsbsim.get_default_root_dir())
+    except OSError:
+        return os.path.dirname(str(jsbsim.__file__))
 
 
 @contextmanager

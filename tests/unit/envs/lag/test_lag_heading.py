@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jsbsim", reason='needs the extra: pip install "masoft[lag]"')
 
-from masoft.envs import TeamEnv
+from masoft.envs import TeamEnv, make
 from masoft.envs.lag.autopilot import Autopilot, Command
 from masoft.envs.lag.heading import GOAL_STEPS, TOLERANCES, HeadingTask, tracking_reward
 from masoft.envs.vector_snapshot import same_values
@@ -89,3 +89,16 @@ def test_a_snapshot_continues_elsewhere():
 def test_choices_that_are_refused(options, message):
     with pytest.raises(ConfigurationError, match=message):
         HeadingTask(**options)
+
+
+def test_aircraft_are_found_beside_the_package_too(monkeypatch):
+    """In an environment that sees another one's packages, jsbsim finds nothing in its own."""
+    jsbsim = pytest.importorskip("jsbsim")
+
+    def nowhere():
+        raise OSError("Can't find the default root directory")
+
+    monkeypatch.setattr(jsbsim, "get_default_root_dir", nowhere)
+    env = make("lag/heading")
+    observations, _ = env.reset(seed=0)
+    assert all(np.isfinite(each).all() for each in observations.values())
