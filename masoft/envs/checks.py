@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -143,6 +144,29 @@ def check_deaths(env: TeamEnv, n_steps: int, seed: int) -> None:
                 _fail(f"The observation of agent {name!r}, which has left,", "zeros", observation[name].tolist())
 
 
+def check_snapshot(env: TeamEnv, n_steps: int, seed: int) -> None:
+    """An environment that can be stopped goes on from there, whatever has been played since."""
+    for n_before in (1, n_steps // 2, n_steps):
+        *_, (observation, _, terminated, truncated) = _from_start(env, n_before, seed)
+        if terminated or truncated:
+            observation, _ = env.reset()
+        kept = copy.deepcopy(env.get_snapshot())
+        if kept is None:
+            return
+        expected = list(_onwards(env, observation, 20, seed))
+        env.reset(seed=seed + 1)
+        try:
+            env.set_snapshot(kept)
+        except Exception as error:
+            _fail(f"The snapshot after {n_before} steps", "one that a fresh episode takes", error)
+        for step, (first, second) in enumerate(zip(expected, _onwards(env, observation, 20, seed), strict=True)):
+            differ = [key for key in first[0] if not np.array_equal(first[0][key], second[0][key])]
+            if differ or first[1:] != second[1:]:
+                cure = "Keep all that decides what follows, generators too."
+                got = f"a difference in {differ or 'reward'} after {step + 1} more"
+                _fail(f"The snapshot after {n_before} steps", "the whole environment", got, cure)
+
+
 CHECKS: tuple[Callable[[TeamEnv, int, int], None], ...] = (
     check_spec,
     check_observations,
@@ -152,6 +176,7 @@ CHECKS: tuple[Callable[[TeamEnv, int, int], None], ...] = (
     check_endings,
     check_masks,
     check_deaths,
+    check_snapshot,
 )
 
 
@@ -188,9 +213,14 @@ def transitions(env: TeamEnv, n_steps: int, seed: int) -> Iterator[tuple[Joint, 
 
 def _from_start(env: TeamEnv, n_steps: int, seed: int) -> Iterator[tuple[Joint, float, bool, bool]]:
     """The observation at the start, then the steps."""
-    generator = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
     yield observation, 0.0, False, False
+    yield from _onwards(env, observation, n_steps, seed)
+
+
+def _onwards(env: TeamEnv, observation: Joint, n_steps: int, seed: int) -> Iterator[tuple[Joint, float, bool, bool]]:
+    """Legal random steps from an observation on."""
+    generator = np.random.default_rng(seed)
     for _ in range(n_steps):
         observation, reward, terminated, truncated, _ = env.step(legal_action(env.team, observation, generator))
         yield observation, reward, terminated, truncated

@@ -23,6 +23,7 @@ TITLES = {
     "check_endings": "episodes end by one flag, and for good",
     "check_masks": "masks leave a choice, and forbidden choices are refused",
     "check_deaths": "agents that have left show nothing",
+    "check_snapshot": "what can be stopped goes on from there",
 }
 
 

@@ -131,6 +131,33 @@ class NoChoice(Sound):
         return {"action_mask": np.zeros(3, np.int8)} if self.elapsed == 3 else super().info(agent)
 
 
+class Stopped(Sound):
+    """Can be stopped, and goes on as it was."""
+
+    def get_snapshot(self):
+        return {"elapsed": self.elapsed, "agents": list(self.agents), "rng": self.rng.bit_generator.state}
+
+    def set_snapshot(self, values):
+        self.elapsed, self.agents = values["elapsed"], list(values["agents"])
+        self.rng.bit_generator.state = values["rng"]
+
+
+class Forgets(Stopped):
+    def set_snapshot(self, values):
+        self.elapsed, self.agents = values["elapsed"], list(values["agents"])
+
+
+class OutgrowsItself(Stopped):
+    """What it keeps grows while it is played, as arrays of contacts do."""
+
+    def get_snapshot(self):
+        return {**super().get_snapshot(), "contacts": np.zeros(self.elapsed + 1)}
+
+    def set_snapshot(self, values):
+        np.zeros(self.elapsed + 1)[:] = values["contacts"]
+        super().set_snapshot(values)
+
+
 class WrongView(Sound):
     def __init__(self):
         from masoft.spec import StateView
@@ -148,6 +175,7 @@ class WrongView(Sound):
 
 def test_a_sound_environment_passes():
     check_env(Sound)
+    check_env(Stopped)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +187,8 @@ def test_a_sound_environment_passes():
         (ChangesItsSpaces, "same before and after a reset|equal at every call"),
         (NoChoice, "nonzero for one choice or more"),
         (WrongView, "must be its declared view of the state"),
+        (Forgets, r"after 1 steps must be the whole environment. Got .a difference in \['a', 'b'\] after 1 more"),
+        (OutgrowsItself, "snapshot after 1 steps must be one that a fresh episode takes. Got ValueError"),
     ],
 )
 def test_a_broken_promise_is_named(broken, reason):
