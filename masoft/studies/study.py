@@ -36,16 +36,20 @@ class Variant:
         label: its name in pictures; empty: the algorithm's.
         parameters: constructor arguments; parts may be text, like ``"KLDrift(0.5)"``.
         grid: argument -> values to try; each combination becomes a variant of its own.
+        n_envs: copies of the environment that it learns in; None: as many as the study says.
     """
 
     algorithm: str
     label: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, Any] = field(default_factory=dict)
+    n_envs: int | None = None
 
     def __post_init__(self) -> None:
         _check_texts(self, ("algorithm", "label"))
         _check_mappings(self, ("parameters", "grid"))
+        if self.n_envs is not None:
+            _check_count(f"n_envs of {self.label or self.algorithm}", self.n_envs)
         for name, values in self.grid.items():
             if isinstance(values, str) or not isinstance(values, Iterable):
                 raise ConfigurationError(explain(f"{name} of the grid", "a list of values", values))
@@ -60,7 +64,8 @@ class Variant:
         for values in itertools.product(*self.grid.values()):
             chosen = dict(zip(self.grid, values, strict=True))
             suffix = "".join(f" {name}={value}" for name, value in chosen.items())
-            found.append(Variant(self.algorithm, label + suffix, {**self.parameters, **chosen}))
+            parameters = {**self.parameters, **chosen}
+            found.append(Variant(self.algorithm, label + suffix, parameters, n_envs=self.n_envs))
         return tuple(found)
 
 
@@ -106,6 +111,7 @@ class Run:
         n_envs: copies of the environment.
         eval_every: environment steps between evaluations; one more is made at the end.
         eval_episodes: episodes of an evaluation.
+        eval_envs: copies of the environment in which they are played.
     """
 
     variant: Variant
@@ -115,10 +121,12 @@ class Run:
     n_envs: int
     eval_every: int
     eval_episodes: int
+    eval_envs: int = 1
 
     def settings(self) -> dict[str, Any]:
         """As plain data, without what only pictures use."""
-        return {
+        several = {"eval_envs": self.eval_envs} if self.eval_envs > 1 else {}
+        return several | {
             "algorithm": self.variant.algorithm,
             "parameters": dict(self.variant.parameters),
             "env": self.task.env,
@@ -150,6 +158,8 @@ class Study:
         n_envs: copies of the environment that are stepped together.
         eval_every: environment steps between evaluations; None: twenty in all.
         eval_episodes: episodes of an evaluation.
+        eval_envs: copies of the environment in which they are played; as many as ``n_envs`` suit batched simulators,
+            which compile each number anew.
 
     Raises:
         ConfigurationError: an unknown algorithm, an empty list, a number out of range, or two variants of one name.
@@ -168,18 +178,17 @@ class Study:
     n_envs: int = 1
     eval_every: int | None = None
     eval_episodes: int = 10
+    eval_envs: int = 1
 
     def __post_init__(self) -> None:
         for name in ("algorithms", "environments", "seeds"):
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
                 raise ConfigurationError(explain(f"{name} of the study", "a list of one or more", value))
-        for name in ("total_timesteps", "n_envs", "eval_every", "eval_episodes"):
+        for name in ("total_timesteps", "n_envs", "eval_every", "eval_episodes", "eval_envs"):
             value = getattr(self, name)
-            if value is None and name == "eval_every":
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(explain(f"{name} of the study", "an integer >= 1", value))
+            if value is not None or name != "eval_every":
+                _check_count(f"{name} of the study", value)
         _check_seeds(self.seeds)
         for variant in self.variants:
             if variant.algorithm not in masoft.ALGORITHMS:
@@ -208,9 +217,17 @@ class Study:
     def runs(self) -> tuple[Run, ...]:
         """Every run; seeds vary slowest, so that an interrupted study has something of everything."""
         every = self.eval_every or max(self.total_timesteps // 20, 1)
-        rest = (self.total_timesteps, self.n_envs, every, self.eval_episodes)
         return tuple(
-            Run(variant, task, seed, *rest)
+            Run(
+                variant,
+                task,
+                seed,
+                self.total_timesteps,
+                variant.n_envs or self.n_envs,
+                every,
+                self.eval_episodes,
+                self.eval_envs,
+            )
             for seed, task, variant in itertools.product(self.seeds, self.tasks, self.variants)
         )
 
@@ -235,6 +252,11 @@ def read_study(path: str | Path) -> Study:
     content["environments"] = [_record(Task, each, f"{path}: environments") for each in content.get("environments", ())]
     study: Study = _record(Study, content, str(path))
     return study
+
+
+def _check_count(which: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(explain(which, "an integer >= 1", value))
 
 
 def _check_seeds(seeds: Iterable[Any]) -> None:

@@ -239,7 +239,7 @@ def train(run: Run, folder: Path, order: Order) -> bool:
         whether it came to the end; false: the study was stopped, and a checkpoint says where.
     """
     settings = settings_of(run)
-    with environments(settings, arena_seed=EVALUATION_SEED + run.seed) as (env, arena):
+    with environments(settings, arena_seed=EVALUATION_SEED + run.seed, arena_copies=run.eval_envs) as (env, arena):
         model = _model(run, settings, folder, env)
         step = model.num_timesteps
         if step:

@@ -360,3 +360,22 @@ def test_every_setting_gives_a_run_its_own_folder() -> None:
     keys.append(small(algorithms=[Variant("HASAC", "soft", {**SMALL, "gamma": 0.5})]).runs[0].key)
     assert len(set(keys)) == 5
     assert small().runs[0].key == keys[0]
+
+
+def test_an_algorithm_has_copies_of_its_own_and_evaluations_theirs(tmp_path: Path) -> None:
+    several = small(
+        algorithms=[Variant("HASAC", "one", SMALL), Variant("HASAC", "", SMALL, {"gamma": [0.5, 0.9]}, n_envs=4)],
+        seeds=[0],
+        eval_envs=2,
+    )
+    assert [each.n_envs for each in several.runs] == [1, 4, 4] and {each.eval_envs for each in several.runs} == {2}
+    assert "eval_envs" not in small().runs[0].settings()  # folders of earlier studies keep their names
+    run(several, tmp_path, progress_bar=False)
+    results = read_results(tmp_path)
+    assert len(results) == 6 and results["mean_return"].notna().all()
+
+
+@pytest.mark.parametrize("change", [{"eval_envs": 0}, {"algorithms": [{"n_envs": 1.5}]}])
+def test_copies_are_whole_numbers_from_one_on(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="must be an integer >= 1"):
+        small(**{"algorithms": [Variant("HASAC", "soft", SMALL, **change.pop("algorithms", [{}])[0])], **change})

@@ -1,0 +1,30 @@
+"""The studies behind the benchmark pages: each can be run as it stands, and each is named on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from masoft.envs import find
+from masoft.studies.checks import check_runs
+from masoft.studies.study import read_study
+
+PAGES = Path(__file__).parents[3] / "docs" / "benchmarks"
+FILES = sorted((PAGES / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_can_be_run(file):
+    study = read_study(file)
+    for task in study.tasks:
+        entry = find(task.env)
+        if not entry.is_installed:
+            pytest.skip(f"{task.env} needs {', '.join(entry.missing)}: {entry.install_command}")
+    check_runs(study.runs[: len(study.tasks) * len(study.variants)])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_page_names_it(file):
+    command = f"masoft study docs/benchmarks/studies/{file.name}"
+    assert command in file.read_text() and any(command in page.read_text() for page in PAGES.glob("*.md"))
