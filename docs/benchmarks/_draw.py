@@ -155,6 +155,12 @@ GROUPS = {
     "battles": Group(
         ("hasac", "hasac-sees", "mappo", "happo"), {"smax-3m": ("smax/3m", 0.0)}, {"hasac": "HASAC"}, wins=("smax-3m",)
     ),
+    "maps": Group(
+        ("hasac", "hasac-sees", "mappo"),
+        {"smax-2s3z": ("smax/2s3z", 0.0), "smax-3s5z": ("smax/3s5z", 0.0)},
+        {"hasac": "HASAC"},
+        wins=("smax-2s3z", "smax-3s5z"),
+    ),
     "outnumbered": Group(
         ("hasac",),
         {"smax-5m_vs_6m": ("smax/5m_vs_6m", None), "smax-8m_vs_9m": ("smax/8m_vs_9m", None)},

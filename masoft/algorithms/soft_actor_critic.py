@@ -42,6 +42,7 @@ class SoftSettings(TemperatureSettings, OffPolicySettings):
     order: Annotated[Order, ORDER] = RandomPermutation()
     discrete_gradient: Annotated[DiscreteGradient | str, DISCRETE_GRADIENTS, Felt("_build_parts")] = "auto"
     mini_epochs: Annotated[int, Integer(1), Felt("_build_parts")] = 1
+    policy_delay: Annotated[int, Integer(1)] = 1
     soft_critic: Annotated[bool | SoftValue, BOOL, Instance((SoftValue,), "a SoftValue"), Felt("_build_parts")] = True
     q_target: Annotated[QTarget | str, Q_TARGETS, Felt("_build_parts")] = "min"
     reference: Annotated[Pace | str, PACES, Felt("_follow_reference")] = "every_10"
@@ -109,12 +110,17 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
 
     @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
-        """Algorithm 2: critics, then one agent after the other, then temperatures and targets."""
+        """Algorithm 2: critics; at every ``policy_delay``-th one agent after the other, then temperatures; targets."""
         self._prepare_training()
         for _ in range(gradient_steps):
+            self._n_updates += 1
             update = self._begin_update()
             numbers = update.backup, update.soft_critic, update.drift, update.neighborhood, self.tau, self.learners
             batch = self.runner.begin(self.sample_batch(batch_size), numbers)
+            if self._n_updates % self.policy_delay:
+                self.runner.run("critics alone", partial(update.fit_critics, batch))
+                self.runner.run("targets", self._update_targets)
+                continue
             opened = self.runner.run("critics", partial(update.fit_and_open, batch))
             updated: tuple[int, ...] = ()
             for i in self.turns_of_present(batch, self.turns(partial(update.steepness, opened=opened))):
@@ -123,7 +129,6 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
                 if self.order.sequential and len(updated) < len(self.learners):
                     self.runner.run(("redraw", i), partial(update.redraw, i, opened))
             self.runner.run("temperatures and targets", partial(self._conclude, opened.entropies))
-            self._n_updates += 1
         self._finish_training()
 
     def _conclude(self, entropies: Entropies) -> None:
