@@ -168,3 +168,28 @@ def test_kl_drift_ends_in_the_same_equilibrium_as_hasac() -> None:
     model.learn(30_000, callback=recorder)
     policies = np.array(recorder.policies)[-100:].mean(axis=0)
     np.testing.assert_allclose(policies, [(0.0221, 0.0224, 0.9555)] * 2, atol=0.03)
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_actors_and_temperatures_wait_for_the_policy_delay(record):
+    model = HASAC(listener(), policy_delay=3, record=record, **SMALL).learn(60)
+    assert model._n_updates == 10
+    names = ("actors", "critic", "critic_target")
+
+    def now():
+        networks = {name: weights_of(getattr(model.policy, name)) for name in names}
+        return {**networks, "temperature": model.temperature.current().clone()}
+
+    for expected in (["critic", "critic_target"], [*names, "temperature"], ["critic", "critic_target"]):
+        before = now()
+        model.train(1, 32)
+        assert [name for name, value in now().items() if not torch.equal(value, before[name])] == expected
+
+
+def test_each_record_of_a_delayed_update_gives_the_same_weights():
+    plain, recorded = (HASAC(listener(), policy_delay=2, record=record, **SMALL).learn(70) for record in (False, True))
+    assert torch.equal(weights(plain), weights(recorded))
+
+
+def weights_of(module):
+    return torch.cat([weight.detach().flatten() for weight in module.parameters()])

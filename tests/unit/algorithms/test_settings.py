@@ -28,7 +28,7 @@ OF_CLASS: dict[str, dict[str, Any]] = {
 
 CHANGES: dict[str, Any] = dict(
     precision="bf16",
-    order=FixedOrder((1, 0)), ent_coef=0.7, target_entropy=0.1, discrete_gradient="gumbel", mini_epochs=2, policy_delay=2,
+    order=FixedOrder((1, 0)), ent_coef=0.7, target_entropy=0.1, discrete_gradient="gumbel", mini_epochs=2,
     soft_critic=False, q_target="mean", return_rule="peng", replay_rule=masoft.mirror.RecentReplay(1.0, newest=0.01),
     learning_rate=1e-5, buffer_size=12, learning_starts=20, batch_size=3, tau=0.5, gamma=0.1,
     train_freq=2, gradient_steps=2, n_steps=4, team_reward="sum", drift=KLDrift(5.0), neighborhood=KLBall(1e-7),
