@@ -29,7 +29,7 @@ class HASAC(SoftActorCritic):
             as ``StraightThrough(temperature=0.5)``.
         order: in which order agents improve; a fresh random permutation by default.
         mini_epochs: gradient steps an agent takes in its turn.
-        policy_delay: updates of the critics for each of the actors and temperatures; target critics follow every one.
+        policy_delay: updates of the critics for each of the actors, temperatures and targets.
         learning_rate: step size or schedule; or ``dict(actor=, critic=, ent_coef=)``.
         buffer_size: transitions kept.
         learning_starts: environment steps of legal random actions before the first update.

@@ -110,7 +110,7 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
 
     @in_own_precision
     def train(self, gradient_steps: int, batch_size: int) -> None:
-        """Algorithm 2: critics; at every ``policy_delay``-th one agent after the other, then temperatures; targets."""
+        """Algorithm 2: critics; at every ``policy_delay``-th one agent after the other, temperatures and targets."""
         self._prepare_training()
         for _ in range(gradient_steps):
             self._n_updates += 1
@@ -119,7 +119,6 @@ class SoftActorCritic(SoftSettings, LearnedTemperature, OffPolicyTeamAlgorithm, 
             batch = self.runner.begin(self.sample_batch(batch_size), numbers)
             if self._n_updates % self.policy_delay:
                 self.runner.run("critics alone", partial(update.fit_critics, batch))
-                self.runner.run("targets", self._update_targets)
                 continue
             opened = self.runner.run("critics", partial(update.fit_and_open, batch))
             updated: tuple[int, ...] = ()

@@ -86,7 +86,7 @@ def _off_policy(source: Source, algorithm: str, n_envs: int) -> dict[str, Any]:
         exploration_noise=source.number("expl_noise"),
         target_policy_noise=source.number("policy_noise"),
         target_noise_clip=source.number("noise_clip"),
-        policy_delay=source.number("policy_freq") if algorithm in ("HATD3", "MATD3") else None,
+        policy_delay=source.number("policy_freq") if soft or algorithm in ("HATD3", "MATD3") else None,
         exploration_initial_eps=epsilon,
         exploration_final_eps=epsilon,
         order=_order(source, algorithm),

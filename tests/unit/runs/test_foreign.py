@@ -151,6 +151,12 @@ def test_every_algorithm_of_harl(algorithm: str, tmp_path: Path) -> None:
         assert (model.exploration_noise, model.target_policy_noise, model.target_noise_clip) == (0.2, 0.3, 0.4)
 
 
+@pytest.mark.parametrize("algorithm", ["hasac", "hatd3", "matd3"])
+def test_harls_pace_of_the_actors(algorithm: str, tmp_path: Path) -> None:
+    values = {**HARL_OFF, "algo": {**HARL_OFF["algo"], "policy_freq": 3}}
+    assert built(read(tmp_path, (f"{algorithm}.yaml", values))).policy_delay == 3
+
+
 def test_benchmarl(tmp_path: Path) -> None:
     algorithm = {"share_param_critic": True, "clip_epsilon": 0.3, "entropy_coef": 0.1, "critic_coef": 1.0,
                  "loss_critic_type": "l2", "lmbda": 0.8}  # fmt: skip
