@@ -387,7 +387,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
 __all__ = [
     "LearningRate",
     "TeamAlgorithm",
-    "same_team",
     "fitting_into_memory",
+    "same_team",
     "unwrap_vec_normalize",
 ]

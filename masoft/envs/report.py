@@ -168,9 +168,9 @@ def _agents(env: TeamEnv) -> tuple[AgentReport, ...]:
 
 def _facts(env: TeamEnv) -> tuple[tuple[str, str], ...]:
     team, source = env.team, env.inspection.state
-    size = team.critic_state_size if team.critic_sees_observations else team.state_size
+    how = f"{source.how}, then the observations" if source.and_observations else source.how
     return (
-        ("state of the critic", f"{size} numbers, {source.how}{', the observations' * source.and_observations}"),
+        ("state of the critic", f"{team.critic_state_size} numbers, {how}"),
         ("action masks", f"yes, {team.mask_size} entries" if team.has_masks else "none"),
         ("agents may leave", "yes" if team.has_deaths else "no"),
         ("team's reward", f"{env.team_reward} of the agents'"),

@@ -125,8 +125,8 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """As plain data, without what only pictures use."""
-        several = {"eval_envs": self.eval_envs} if self.eval_envs > 1 else {}
-        return several | {
+        later = {"eval_envs": self.eval_envs} if self.eval_envs > 1 else {}  # folders made before it keep their names
+        return later | {
             "algorithm": self.variant.algorithm,
             "parameters": dict(self.variant.parameters),
             "env": self.task.env,

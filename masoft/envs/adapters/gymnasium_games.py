@@ -69,7 +69,8 @@ def make_lbf(task: str, **kwargs: Any) -> TimedTeam:
     food = re.search(r"(?<=-)\d+(?=f)", task)
     if food is not None:
         kwargs = {"max_num_food": int(food[0]), **kwargs}
-    return TimedTeam(_made("lbforaging", re.sub(r"-\d+f", "-1f", f"{task}-v3"), kwargs), f"lbf/{task}")
+    one_piece = re.sub(r"-\d+f", "-1f", f"{task}-v3")
+    return TimedTeam(_made("lbforaging", f"{task}-v3", kwargs, like=one_piece), f"lbf/{task}")
 
 
 def make_rware(task: str, **kwargs: Any) -> TimedTeam:
@@ -84,10 +85,18 @@ def make_rware(task: str, **kwargs: Any) -> TimedTeam:
     return TimedTeam(_made("rware", f"rware-{task}-v2", kwargs), f"rware/{task}")
 
 
-def _made(package: str, id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """An environment of a package that registers its ids when it is imported."""
+def _made(package: str, id: str, kwargs: dict[str, Any], like: str = "") -> gymnasium.Env[Any, Any]:
+    """An environment of a package that registers its ids when it is imported.
+
+    Args:
+        package: its name.
+        id: what was asked for.
+        kwargs: of the environment.
+        like: the registered id from which the arguments make it; empty: ``id``.
+    """
     importlib.import_module(package)
-    if id not in gymnasium.registry:
+    registered = like or id
+    if registered not in gymnasium.registry:
         raise ConfigurationError(explain("The task", f"one that {package} registers", id))
     # gymnasium's own checker warns of lists of rewards
-    return gymnasium.make(id, disable_env_checker=True, **kwargs)
+    return gymnasium.make(registered, disable_env_checker=True, **kwargs)

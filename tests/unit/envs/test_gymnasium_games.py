@@ -86,8 +86,8 @@ def test_a_task_that_the_package_does_not_have_is_named():
     pytest.importorskip("lbforaging")
     from masoft.envs.adapters.gymnasium_games import make_lbf
 
-    with pytest.raises(ConfigurationError, match=r"lbforaging registers. Got 'Foraging-1x1-9p-1f-v3'"):
-        make_lbf("Foraging-1x1-9p-1f")
+    with pytest.raises(ConfigurationError, match=r"lbforaging registers. Got 'Foraging-1x1-9p-3f-v3'"):
+        make_lbf("Foraging-1x1-9p-3f")
 
 
 @pytest.mark.parametrize("id", [entry.id for entry in registered() if entry.id.startswith("lbf/")])

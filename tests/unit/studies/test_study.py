@@ -24,6 +24,7 @@ from masoft.envs import register, registered
 from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import ConfigurationError, MissingDependencyError
 from masoft.mirror import KLDrift
+from masoft.runs.driver import environments
 from masoft.studies import (
     Study,
     Task,
@@ -362,7 +363,9 @@ def test_every_setting_gives_a_run_its_own_folder() -> None:
     assert small().runs[0].key == keys[0]
 
 
-def test_an_algorithm_has_copies_of_its_own_and_evaluations_theirs(tmp_path: Path) -> None:
+def test_an_algorithm_has_copies_of_its_own_and_evaluations_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     several = small(
         algorithms=[Variant("HASAC", "one", SMALL), Variant("HASAC", "", SMALL, {"gamma": [0.5, 0.9]}, n_envs=4)],
         seeds=[0],
@@ -370,9 +373,16 @@ def test_an_algorithm_has_copies_of_its_own_and_evaluations_theirs(tmp_path: Pat
     )
     assert [each.n_envs for each in several.runs] == [1, 4, 4] and {each.eval_envs for each in several.runs} == {2}
     assert "eval_envs" not in small().runs[0].settings()  # folders of earlier studies keep their names
+    copies = []
+
+    def watched(*args: Any, arena_copies: int, **kwargs: Any) -> Any:
+        copies.append(arena_copies)
+        return environments(*args, arena_copies=arena_copies, **kwargs)
+
+    monkeypatch.setattr("masoft.studies.work.environments", watched)
     run(several, tmp_path, progress_bar=False)
     results = read_results(tmp_path)
-    assert len(results) == 6 and results["mean_return"].notna().all()
+    assert copies == [2, 2, 2] and len(results) == 6 and results["mean_return"].notna().all()
 
 
 @pytest.mark.parametrize("change", [{"eval_envs": 0}, {"algorithms": [{"n_envs": 1.5}]}])
