@@ -15,10 +15,12 @@ from stable_baselines3.common.utils import get_system_info
 from masoft.algorithms.guard import GradientGuard
 from masoft.algorithms.recorded import RecordsUpdates
 from masoft.buffers.stretches import ReplayStretches
+from masoft.envs.normalization import Normalization
 from masoft.saving.checkpoint import OnDisk, resume, save_checkpoint
 from masoft.saving.files import load_model, save_model
 from masoft.saving.parts import (
     COUNTERS,
+    NORMALIZED,
     Attributes,
     EpisodeStatistics,
     Generators,
@@ -48,6 +50,26 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
     _run_id: str | None = None
     _on_disk: OnDisk | None = None
     _pending_log: Mapping[str, Any] | None = None
+    _normalization: Normalization | None = None
+
+    @property
+    def normalization(self) -> Normalization | None:
+        """How a ``VecNormalize`` scales in training, now or before the model was saved; None: there is none."""
+        wrapper = self.get_vec_normalize_env()
+        return self._normalization if wrapper is None else Normalization.of(wrapper)
+
+    @normalization.setter
+    def normalization(self, known: Normalization | None) -> None:
+        self._normalization = known
+
+    def normalize_obs(self, observation: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An observation as the environment itself gives it, scaled as in training: what ``predict`` wants then.
+
+        Args:
+            observation: of the team or of some agents, single or batched; what training did not scale is passed on.
+        """
+        known = self.normalization
+        return observation if known is None else known.normalize_obs(observation)
 
     @property
     def run_id(self) -> str:
@@ -66,7 +88,10 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         by_name = {f"actor_optimizer.{i}": optimizer for i, optimizer in enumerate(optimizers)}
         if hasattr(policy, "critic_optimizer"):
             by_name["critic_optimizer"] = policy.critic_optimizer
-        return {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
+        parts: dict[str, StatePart] = {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
+        if self.normalization is not None:
+            parts[NORMALIZED] = NormalizeStatistics(self)
+        return parts
 
     def renew(self, parts: Iterable[str]) -> None:
         """Let parts start anew from what has been loaded; those that start by themselves need nothing.
@@ -77,14 +102,7 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
 
     def run_parts(self) -> dict[str, StatePart]:
         """What a checkpoint holds besides `state_parts` and the replay buffer: how the run goes on from here."""
-        parts: dict[str, StatePart] = {
-            "generators": Generators(self),
-            "episodes": EpisodeStatistics(self),
-            "log": PendingLog(self),
-        }
-        if self._vec_normalize_env is not None:
-            parts["vec_normalize"] = NormalizeStatistics(self._vec_normalize_env)
-        return parts
+        return {"generators": Generators(self), "episodes": EpisodeStatistics(self), "log": PendingLog(self)}
 
     def replay_stretches(self) -> ReplayStretches | None:
         """The replay buffer, to be saved by and by; None where there is none."""
@@ -119,6 +137,7 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         Args:
             path: the file, or its URL.
             env: environment to go on learning in; None: the model can predict, and ``set_env`` can be called later.
+                Where training had a ``VecNormalize``, it is scaled with those statistics.
             device: where the networks go.
             custom_objects: the same as ``changes``, for stable-baselines3's sake.
             print_system_info: as in stable-baselines3.

@@ -20,6 +20,7 @@ from masoft.algorithms.estimator import Estimator
 from masoft.algorithms.fitting import fitting_into_memory, same_team
 from masoft.algorithms.habits import Habits, check_policy_kwargs
 from masoft.algorithms.tally import CountsEpisodes
+from masoft.envs.normalization import scaled_alike
 from masoft.envs.vector import as_vec_env, make_vec
 from masoft.envs.vector_team import team_of
 from masoft.envs.wrapping import statistics_at_rest, wrapped_alike
@@ -204,6 +205,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
             assert isinstance(vec_env, VecEnv)
             if known is not None:
                 self.team = same_team(known, self.team)
+                vec_env = scaled_alike(vec_env, self.normalization, is_first=self.env is None)
         except MasoftError:
             if known is not None:
                 self.team = known
@@ -348,6 +350,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
             self._check_ready()
         vec_env = self.env if env is None else wrapped_alike(as_vec_env(env, team_reward=self.team_reward), self.env)
         assert vec_env is not None
+        vec_env = scaled_alike(vec_env, self.normalization)
         if vec_env is self.env:
             self.watch.forgive()
         with statistics_at_rest(vec_env):
@@ -356,6 +359,8 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
 
     def export(self, folder: str | Path) -> Path:
         """Write one ONNX file an agent and a JSON contract, which `masoft.deploy.load` plays without torch.
+
+        The files take observations as the environment gives them; where training scaled them, the files do.
 
         Args:
             folder: where to; made if absent.
@@ -366,7 +371,7 @@ class TeamAlgorithm(CommonSettings, CountsEpisodes, Habits, Continuity, Estimato
         from masoft.deploy.export import export_policy
 
         self._check_built()
-        export_policy(self.policy, folder, algorithm=type(self).__name__)
+        export_policy(self.policy, folder, algorithm=type(self).__name__, normalization=self.normalization)
         return Path(folder)
 
     def _check_built(self) -> None:

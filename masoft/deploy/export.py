@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from masoft.deploy.contract import CONTRACT, MASK, MEMORY, Contract
+from masoft.envs.normalization import Normalization, Scale
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
 from masoft.files import replace_file
 from masoft.files.finite import check_module
@@ -38,16 +39,29 @@ class ExportedActor(nn.Module):
         agent: its specification.
         takes_mask: whether the second input is a mask.
         has_memory: whether the last input is a memory, and the second output the next one.
+        scale: mean, standard deviation and bound of what the network sees; None: it sees the observation as it is.
     """
 
-    def __init__(self, actor: nn.Module, agent: AgentSpec, takes_mask: bool, has_memory: bool) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self, actor: nn.Module, agent: AgentSpec, takes_mask: bool, has_memory: bool, scale: Scale | None = None
+    ) -> None:
         super().__init__()
         self.actor = copy.deepcopy(actor).cpu().eval()
         self.agent, self.takes_mask, self.has_memory = agent, takes_mask, has_memory
         self.dtype = getattr(torch, str(np.dtype(agent.action_space.dtype)))
+        self.bound = None if scale is None else scale[2]
+        if scale is not None:
+            self.register_buffer("mean", torch.from_numpy(scale[0]))
+            self.register_buffer("deviation", torch.from_numpy(scale[1]))
 
     def forward(self, observation: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """Actions (batch, *shape) for observations (batch, *shape) and, where there are, masks and memories."""
+        if self.bound is not None:
+            scaled = (observation.double() - self.mean) / self.deviation
+            observation = scaled.clamp(-self.bound, self.bound).float()
         mask = others[0] if self.takes_mask else None
         if not self.has_memory:
             return (self._native(self.actor(observation, mask).mode()),)
@@ -69,7 +83,9 @@ class ExportedActor(nn.Module):
         return chosen.reshape(-1, *(action.space.shape or ())).to(self.dtype)
 
 
-def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "") -> Contract:
+def export_policy(
+    policy: JointPolicy, folder: str | Path, *, algorithm: str = "", normalization: Normalization | None = None
+) -> Contract:
     """Write one ONNX file an agent, and ``team.json``, which says what each takes and gives.
 
     Where onnxruntime is installed, each file is played on random observations beside its network before the contract
@@ -79,6 +95,7 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
         policy: of a trained team.
         folder: where to; made if absent. Files of the same names are replaced.
         algorithm: name for the contract.
+        normalization: how observations were scaled in training, which the files then do.
 
     Returns:
         the contract.
@@ -103,7 +120,8 @@ def export_policy(policy: JointPolicy, folder: str | Path, *, algorithm: str = "
     contents = []
     for i, agent in enumerate(policy.team.agents):
         inputs = contract.inputs(agent)
-        actor = ExportedActor(policy.actors[i], agent, MASK in inputs, MEMORY in inputs)
+        scale = None if normalization is None else normalization.scale_of(agent.name)
+        actor = ExportedActor(policy.actors[i], agent, MASK in inputs, MEMORY in inputs, scale)
         contents.append(to_onnx(actor, contract, agent))
         if importlib.util.find_spec("onnxruntime") is not None:
             verify(actor, contents[-1], contract, agent)

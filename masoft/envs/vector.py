@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -10,14 +11,15 @@ import gymnasium
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from masoft.envs.batched import BatchedVecEnv
-from masoft.envs.builder import TeamBuilder, makes_environments
+from masoft.envs.builder import TeamBuilder, as_team, makes_environments
 from masoft.envs.local import LocalVecEnv
 from masoft.envs.registry import Registration, find
+from masoft.envs.registry import make as registered_make
 from masoft.envs.state import State
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
 from masoft.envs.vector_team import team_of
 from masoft.envs.worker import ON_ENV_ERROR, Launcher
-from masoft.envs.wrapping import wrapped
+from masoft.envs.wrapping import TeamFrames, frames_of, wrapped
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.validation import Real
 
@@ -147,6 +149,25 @@ def make_vec(
     if seed is not None:
         vec.seed(seed)
     return wrapped(vec, normalize, frame_stack)
+
+
+def make_alone(id: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    """One environment by the arguments of `make_vec`: rewards and frames as there, nothing scaled.
+
+    What a model saw scaled in training, its ``normalize_obs`` scales again.
+
+    Args:
+        id: registered.
+        kwargs: of `make_vec`; what only copies of an environment have is passed over.
+
+    Raises:
+        ConfigurationError: as `masoft.make`.
+    """
+    of_all = inspect.signature(make_vec).parameters.keys() - {"state"}
+    own = {**(kwargs.get("env_kwargs") or {}), **{name: each for name, each in kwargs.items() if name not in of_all}}
+    team = as_team(registered_make(id, **own), team_reward=kwargs.get("team_reward", "auto"))
+    stack = kwargs.get("frame_stack")
+    return team if stack is None else TeamFrames(team, **frames_of(stack))
 
 
 def _with_state(vec: VecEnv, state: State, id: str) -> VecEnv:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize, unwrap_vec_normalize
@@ -60,6 +61,41 @@ class TeamFrameStack(VecFrameStack):
         return {**seen, **_copied(stacked)}, rewards, dones, infos
 
 
+class TeamFrames(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """What `TeamFrameStack` does, around one environment that is no VecEnv.
+
+    Args:
+        env: a TeamEnv.
+        n_stack, channels_order: see `TeamFrameStack`.
+    """
+
+    def __init__(self, env: Any, n_stack: int, channels_order: str | Mapping[str, str] | None = None) -> None:
+        super().__init__(env)
+        self._names = env.unwrapped.team.names
+        own = spaces.Dict({name: env.observation_space[name] for name in self._names})
+        self._frames: Any = StackedObservations(1, n_stack, own, channels_order)
+        stacked: Any = self._frames.stacked_observation_space
+        self.observation_space = spaces.Dict({**env.observation_space.spaces, **stacked.spaces})
+
+    def reset(self, **kwargs: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Start an episode."""
+        seen, info = self.env.reset(**kwargs)
+        return self._behind(seen, self._frames.reset(self._own(seen))), info
+
+    def step(self, action: Any) -> Any:
+        """Step, and put what agents see behind what they have seen."""
+        seen, *rest = self.env.step(action)
+        stacked, _ = self._frames.update(self._own(seen), np.array([False]), [{}])
+        return self._behind(seen, stacked), *rest
+
+    def _own(self, seen: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        return {name: seen[name][None] for name in self._names}
+
+    @staticmethod
+    def _behind(seen: Mapping[str, Any], stacked: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**seen, **{name: values[0] for name, values in _copied(stacked).items()}}
+
+
 def _copied(observations: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     # stable-baselines3 hands out its own arrays and writes to them at the next reset.
     return {name: values.copy() for name, values in observations.items()}
@@ -80,20 +116,24 @@ def wrapped(
     """
 
     if frame_stack is not None:
-        stack = dict(frame_stack) if isinstance(frame_stack, Mapping) else {"n_stack": frame_stack}
-        vec_env = _build("frame_stack", TeamFrameStack, vec_env, stack)
+        vec_env = _build("frame_stack", TeamFrameStack, vec_env, frames_of(frame_stack))
     if normalize or isinstance(normalize, Mapping):
         settings = dict(normalize) if isinstance(normalize, Mapping) else {}
         vec_env = _build(
             "normalize",
-            _normalizer_of(vec_env),
+            normalizer_of(vec_env),
             vec_env,
             {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **settings},
         )
     return vec_env
 
 
-def _normalizer_of(vec_env: VecEnv) -> type[VecNormalize]:
+def frames_of(frame_stack: int | Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `TeamFrameStack`, from what `make_vec` takes."""
+    return dict(frame_stack) if isinstance(frame_stack, Mapping) else {"n_stack": frame_stack}
+
+
+def normalizer_of(vec_env: VecEnv) -> type[VecNormalize]:
     """The VecNormalize for environments that give arrays, or tensors."""
     if getattr(vec_env.unwrapped, "device", None) is None:
         return VecNormalize
@@ -127,7 +167,7 @@ def wrapped_alike(vec_env: VecEnv, trained: VecEnv | None) -> VecEnv:
     if normalizer is not None and unwrap_vec_normalize(vec_env) is None:
         names = ("norm_obs", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
         settings = {name: getattr(normalizer, name) for name in names}
-        copy = _normalizer_of(vec_env)(vec_env, training=False, norm_reward=False, **settings)
+        copy = normalizer_of(vec_env)(vec_env, training=False, norm_reward=False, **settings)
         if normalizer.norm_obs:
             copy.obs_rms = normalizer.obs_rms
         return copy

@@ -30,7 +30,8 @@ def environments(
         arena_copies: how many of the second ones are stepped together.
 
     Returns:
-        VecEnvs of teams; None for the second where the run has no evaluations.
+        VecEnvs of teams; None for the second where the run has no evaluations. The second are not normalised:
+        `Evaluations` shows them with the statistics of the first.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
@@ -39,7 +40,8 @@ def environments(
             env = stack.enter_context(closing(settings.make_env()))
             arena = None
             if settings.eval_every:
-                arena = masoft.make_vec(settings.env, arena_copies, seed=arena_seed, **settings.env_kwargs)
+                seen_raw = {name: value for name, value in settings.env_kwargs.items() if name != "normalize"}
+                arena = masoft.make_vec(settings.env, arena_copies, seed=arena_seed, **seen_raw)
                 stack.enter_context(closing(arena))
             yield env, arena
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from masoft.envs.wrapping import wrapped_alike
 from masoft.files import read_table, write_text
 from masoft.files.text import number
 from masoft.runs.actions import ActionTable
@@ -53,7 +54,7 @@ class Evaluations(BaseCallback):
     A resumed run goes on in the table that is there, from the step where it resumes.
 
     Args:
-        env: a VecEnv of teams of its own.
+        env: a VecEnv of teams of its own; without a VecNormalize it is seen with the statistics of training.
         table: CSV file, written wholly or not at all; None: there is none.
         every: environment steps between two evaluations, >= 1.
         episodes: of each, >= 1.
@@ -88,6 +89,7 @@ class Evaluations(BaseCallback):
         self.has_stopped = False
 
     def _on_training_start(self) -> None:
+        self._env = wrapped_alike(self._env, self.training_env)
         step = self.model.num_timesteps
         known = read_table(self._table)[1] if step and self._table and self._table.is_file() else []
         values = [[number(row.get(name)) for name in self._columns] for row in known]

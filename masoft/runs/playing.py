@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,24 +10,36 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from masoft.envs import team_of
+from masoft.envs.normalization import scaled_alike
+from masoft.envs.wrapping import statistics_at_rest
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
 from masoft.spec import ACTION_MASK
 
 
 def play(model: Any, env: Any, episodes: int, *, deterministic: bool = True, callback: Any = None) -> list[float]:
-    """Returns of whole episodes, by SB3's own ``evaluate_policy``."""
+    """Returns of whole episodes by SB3's own ``evaluate_policy``: in unscaled rewards, seen as in training.
+
+    Statistics stay as they are.
+    """
     returns: Any
-    returns, _ = evaluate_policy(
-        model,
-        env,
-        n_eval_episodes=episodes,
-        deterministic=deterministic,
-        callback=callback,
-        return_episode_rewards=True,
-        warn=False,
-    )
+    env = scaled_alike(env, getattr(model, "normalization", None))
+    with statistics_at_rest(env):
+        returns, _ = evaluate_policy(
+            model,
+            env,
+            n_eval_episodes=episodes,
+            deterministic=deterministic,
+            callback=callback,
+            return_episode_rewards=True,
+            warn=False,
+        )
     return [*returns]
+
+
+def seen_by(model: Any, observation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An environment's own observation as a model was trained to see it; exported actors take it as it is."""
+    return model.normalize_obs(observation) if hasattr(model, "normalize_obs") else observation
 
 
 def play_random(env: Any, episodes: int, seed: int) -> list[float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import masoft
+from masoft.envs.vector import make_alone
 from masoft.errors import ConfigurationError, explain
 from masoft.runs.own_code import ask_trust
 from masoft.runs.settings import BEST, MODEL, RunSettings
@@ -63,10 +64,10 @@ class Team:
         return getattr(masoft, self.algorithm).load(model_file(self.folder), device="cpu", verbose=0)
 
     def make(self, **kwargs: Any) -> Any:
-        """A new environment of the kind that it was trained in.
+        """A new environment of the kind that it was trained in, unscaled.
 
         Raises:
             ConfigurationError: it is somebody's own code, and not trusted.
         """
         ask_trust(self.env, self.folder, trusted=self.trusted)
-        return masoft.make(self.env, **{**self.env_kwargs, **kwargs})
+        return make_alone(self.env, **{**self.env_kwargs, **kwargs})

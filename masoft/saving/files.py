@@ -18,7 +18,7 @@ from masoft.files.finite import check_finite
 from masoft.files.limit import AllocationLimit, check_sizes
 from masoft.files.team import team_from_values, team_to_values
 from masoft.files.trust import path_of
-from masoft.saving.parts import StatePart, with_own_settings
+from masoft.saving.parts import NORMALIZED, StatePart, normalization_in, with_own_settings
 from masoft.saving.settings import check_changes, set_aside
 from masoft.saving.upgrade import FORMAT, READABLE, is_obsolete, is_outdated, upgraded
 
@@ -131,8 +131,10 @@ def build(
     except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         raise ModelFileError(f"The model in the file cannot be built: {error!r}") from error
     saved = manifest.get("state")
-    parts = model.state_parts()
-    return model, set_aside(before, changes, saved if isinstance(saved, dict) else (), parts)
+    state = saved if isinstance(saved, dict) else {}
+    if NORMALIZED in state:
+        model.normalization = normalization_in(decoder.decode(state[NORMALIZED], NORMALIZED))
+    return model, set_aside(before, changes, state, model.state_parts())
 
 
 def _replaced(stored: Mapping[str, Any], decoder: Decoder, changes: Mapping[str, Any]) -> dict[str, Any]:

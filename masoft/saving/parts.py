@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
+from masoft.envs.normalization import Normalization
+
 
 class StatePart(Protocol):
     """Anything with PyTorch's pair of methods: modules, optimisers, buffers, and the small classes here."""
@@ -159,33 +161,38 @@ def fill_log(logger: Any, pending: Mapping[str, Any]) -> None:
     logger.name_to_excluded.update(pending["excluded"])
 
 
-_RETURNS = "discounted returns"
+NORMALIZED = "vec_normalize"
 
 
 class NormalizeStatistics:
-    """Running means, variances and returns of a ``VecNormalize`` wrapper.
+    """How a ``VecNormalize`` around the training environments scales, and the returns of the running episodes.
 
     Args:
-        wrapper: the wrapper around the training environments.
+        model: knows its environments, or how those were scaled that it was trained in.
     """
 
-    def __init__(self, wrapper: Any) -> None:
-        self._wrapper = wrapper
-
-    def _moments(self) -> dict[str, Any]:
-        by_key = self._wrapper.obs_rms if self._wrapper.norm_obs else {}
-        return {**by_key, _RETURNS: self._wrapper.ret_rms}
+    def __init__(self, model: Any) -> None:
+        self._model = model
 
     def state_dict(self) -> dict[str, Any]:
-        """The moments by observation key, and the discounted returns of the running episodes."""
-        moments = {key: {"mean": m.mean, "var": m.var, "count": m.count} for key, m in self._moments().items()}
-        return {"moments": moments, "returns": self._wrapper.returns}
+        """The moments by observation key, the wrapper's settings, and the discounted returns so far."""
+        known: Normalization = self._model.normalization
+        wrapper = self._model.get_vec_normalize_env()
+        returns = np.zeros(0) if wrapper is None else wrapper.returns
+        return {"moments": known.moments, "returns": returns, "settings": dict(known.settings)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Set them."""
-        for key, moments in self._moments().items():
-            stored = state_dict["moments"][key]
-            if np.shape(stored["mean"]) != np.shape(moments.mean):
-                raise ValueError(f"the statistics of {key!r} have shape {np.shape(stored['mean'])}")
-            moments.mean, moments.var, moments.count = stored["mean"], stored["var"], stored["count"]
-        self._wrapper.returns = np.asarray(state_dict["returns"])
+        """Set them; the returns are those of as many environments, else they start anew."""
+        wrapper = self._model.get_vec_normalize_env()
+        if wrapper is None:
+            self._model.normalization = normalization_in(state_dict)
+            return
+        Normalization({}, state_dict["moments"]).into(wrapper)
+        returns = np.asarray(state_dict["returns"])
+        if returns.shape == np.shape(wrapper.returns):
+            wrapper.returns = returns
+
+
+def normalization_in(values: Mapping[str, Any]) -> Normalization | None:
+    """What a file says of scaling; None: it is one of those that did not keep how."""
+    return Normalization(values["settings"], values["moments"]) if "settings" in values else None

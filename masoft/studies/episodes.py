@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
-import masoft
 from masoft.envs import TeamEnv
-from masoft.envs.builder import as_team
+from masoft.envs.vector import make_alone
 from masoft.errors import ConfigurationError, MissingDependencyError, explain
 
 ENDINGS = (".gif", ".mp4")
@@ -37,7 +37,7 @@ def record_episode(
         model: a built estimator.
         env: id, or a ready PettingZoo environment made with ``render_mode="rgb_array"``.
         path: file to write, ``.gif`` or ``.mp4``.
-        env_kwargs: arguments of the environment, where an id is given.
+        env_kwargs: arguments of `masoft.make_vec`, where an id is given.
         seed: of the environment.
         deterministic: take each policy's mode.
         size: longest side of the pictures, in pixels.
@@ -77,12 +77,13 @@ class Step:
     total: float
 
 
-def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> TeamEnv:
+def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> gymnasium.Env[Any, Any]:
     """An environment that draws itself.
 
     Args:
         env: id, or a ready PettingZoo environment made with ``render_mode="rgb_array"``.
-        env_kwargs: arguments of the environment, where an id is given.
+        env_kwargs: arguments of `masoft.make_vec`, where an id is given; frames are stacked as there, and
+            `play_episode` scales what agents see as in training.
 
     Raises:
         ConfigurationError: it takes no ``render_mode``, so that it draws nothing.
@@ -90,7 +91,7 @@ def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> TeamEnv:
     if not isinstance(env, str):
         return TeamEnv(env)
     try:
-        return as_team(masoft.make(env, **{"render_mode": "rgb_array", **(env_kwargs or {})})).unwrapped  # type: ignore[return-value]
+        return make_alone(env, **{"render_mode": "rgb_array", **(env_kwargs or {})})
     except ConfigurationError as error:
         if not isinstance(error.__cause__, TypeError) or "render_mode" not in str(error.__cause__):
             raise
@@ -98,13 +99,19 @@ def stage(env: Any, env_kwargs: Mapping[str, Any] | None = None) -> TeamEnv:
         raise ConfigurationError(explain("The environment", "one that draws itself", env, cure)) from error
 
 
-def frames_a_second(team: TeamEnv) -> float:
+def frames_a_second(team: gymnasium.Env[Any, Any]) -> float:
     """How quickly the environment says that it is to be watched; 10 where it says nothing."""
     return float(team.metadata.get("render_fps", 10))
 
 
 def play_episode(
-    model: Any, team: TeamEnv, *, seed: int | None, deterministic: bool = True, size: int = 360, panel: bool = False
+    model: Any,
+    team: gymnasium.Env[Any, Any],
+    *,
+    seed: int | None,
+    deterministic: bool = True,
+    size: int = 360,
+    panel: bool = False,
 ) -> Iterator[Step]:
     """One episode, a picture a step.
 
@@ -118,7 +125,7 @@ def play_episode(
     """
     from masoft.studies.panel import beside, figures, written
 
-    observation, _ = team.reset(seed=seed)
+    observation = model.normalize_obs(team.reset(seed=seed)[0])
     total, state, is_over, n = 0.0, None, False, 0
     while True:
         picture = _picture(team, size)
@@ -129,11 +136,12 @@ def play_episode(
         if panel:
             picture = beside(picture, written(figures(model, observation, np.asarray(action)), total))
         yield Step(picture, total)
-        observation, reward, terminated, truncated, _ = team.step(action)
+        raw, reward, terminated, truncated, _ = team.step(action)
+        observation = model.normalize_obs(raw)
         total, is_over, n = total + float(reward), terminated or truncated, n + 1
 
 
-def _picture(team: TeamEnv, size: int) -> np.ndarray:
+def _picture(team: gymnasium.Env[Any, Any], size: int) -> np.ndarray:
     """One picture, (height, width, 3) bytes with even sides, as video formats want them."""
     from PIL import Image
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import masoft
 from masoft.envs import team_of
 from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
+from masoft.runs.playing import seen_by
 from masoft.runs.style import heat_map, new_figure, save_picture, write_data
 from masoft.spec import TeamSpec
 from masoft.studies.statistics import Estimate, bootstrap
@@ -47,7 +48,7 @@ class MixedTeam:
     ) -> tuple[np.ndarray, Any]:
         """Joint actions in environment units for batched team observations, and what both models remember."""
         answers = [
-            model.predict(observation, memory, episode_start, deterministic)
+            model.predict(seen_by(model, observation), memory, episode_start, deterministic)
             for model, memory in zip(self._pair, state or (None, None), strict=True)
         ]
         (own, own_memory), (joint, memory) = answers

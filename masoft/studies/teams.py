@@ -18,6 +18,7 @@ from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
+from masoft.runs.playing import seen_by
 from masoft.runs.style import COLOURS, heat_map, new_figure, save_picture, tidy, write_data
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap
@@ -74,7 +75,9 @@ def draw_policies(models: Mapping[str, Any], env: Any, path: str | Path, *, seed
     """
     with closing(masoft.make_vec(env, 1, seed=seed)) as world:
         observation: Any = world.reset()
-    tables = {label: _table(choice_probabilities(model, observation)) for label, model in models.items()}
+    tables = {
+        label: _table(choice_probabilities(model, seen_by(model, observation))) for label, model in models.items()
+    }
     width = min(len(tables), PANELS_A_ROW)
     height = -(-len(tables) // width)
     figure = new_figure(2.7 * width + 0.9, 2.6 * height)
@@ -140,7 +143,7 @@ class OneAtRandom:
 
     def predict(self, observation: Any, state: Any = None, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Joint actions in environment units for batched team observations."""
-        joint, state = self._model.predict(observation, state, *args, **kwargs)
+        joint, state = self._model.predict(seen_by(self._model, observation), state, *args, **kwargs)
         if self._agent is not None:
             team = self._model.team
             drawn = uniform_actions(team, len(joint), observation.get(ACTION_MASK), self._generator)
