@@ -13,7 +13,9 @@ from masoft.errors import ConfigurationError, explain, nearest
 @click.command(short_help="List published settings, or show one.")
 @click.argument("algorithm", default="")
 @click.argument("name", default="")
-@click.option("--variant", default="paper", show_default=True, help="paper, or reference: HARL's own configuration.")
+@click.option(
+    "--variant", default="paper", show_default=True, help="paper; reference: HARL's configuration; own: ours."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(algorithm: str, name: str, variant: str, as_json: bool) -> None:
     """List presets, or show one: masoft presets hasac mamujoco/Ant-4x2."""

@@ -19,7 +19,7 @@ from masoft.envs.state import State
 from masoft.envs.subproc import TeamSubprocVecEnv, launch_process
 from masoft.envs.vector_team import team_of
 from masoft.envs.worker import ON_ENV_ERROR, Launcher
-from masoft.envs.wrapping import TeamFrames, frames_of, wrapped
+from masoft.envs.wrapping import Normalize, TeamFrames, frames_of, wrapped
 from masoft.errors import ConfigurationError, explain, nearest
 from masoft.validation import Real
 
@@ -57,7 +57,7 @@ def make_vec(
     backend: str = "auto",
     team_reward: str = "auto",
     state: State = "env",
-    normalize: bool | Mapping[str, Any] = False,
+    normalize: Normalize = False,
     frame_stack: int | Mapping[str, Any] | None = None,
     monitor_dir: str | None = None,
     monitor_kwargs: Mapping[str, Any] | None = None,
@@ -85,6 +85,7 @@ def make_vec(
             ``"both"``.
         normalize: whether stable-baselines3's VecNormalize goes around all; or its arguments. It scales rewards, the
             state and what agents see, but for pictures; masks and active flags are left alone.
+            ``"observations"``: it leaves rewards alone, too.
         frame_stack: number of the newest frames that agents see, or arguments of VecFrameStack.
         monitor_dir: folder for the Monitors' files; None writes none.
         monitor_kwargs: further arguments of the Monitor.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,9 @@ from masoft.envs.vector_team import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import STATE, TeamSpec
 from masoft.validation import Integer
+
+OBSERVATIONS = "observations"
+Normalize: TypeAlias = bool | str | Mapping[str, Any]
 
 
 def norm_obs_keys(team: TeamSpec) -> list[str]:
@@ -101,14 +104,12 @@ def _copied(observations: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values.copy() for name, values in observations.items()}
 
 
-def wrapped(
-    vec_env: VecEnv, normalize: bool | Mapping[str, Any], frame_stack: int | Mapping[str, Any] | None
-) -> VecEnv:
+def wrapped(vec_env: VecEnv, normalize: Normalize, frame_stack: int | Mapping[str, Any] | None) -> VecEnv:
     """Environments inside the wrappers that were asked for, the normalising one outside.
 
     Args:
         vec_env: environments of teams.
-        normalize: whether to; or arguments of VecNormalize.
+        normalize: see `make_vec`.
         frame_stack: number of frames, or arguments of VecFrameStack; None stacks none.
 
     Raises:
@@ -117,15 +118,24 @@ def wrapped(
 
     if frame_stack is not None:
         vec_env = _build("frame_stack", TeamFrameStack, vec_env, frames_of(frame_stack))
-    if normalize or isinstance(normalize, Mapping):
-        settings = dict(normalize) if isinstance(normalize, Mapping) else {}
-        vec_env = _build(
-            "normalize",
-            normalizer_of(vec_env),
-            vec_env,
-            {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **settings},
-        )
+    if isinstance(normalize, Mapping) or normalize:
+        settings = {"norm_obs_keys": norm_obs_keys(team_of(vec_env)), **_scaling(normalize)}
+        vec_env = _build("normalize", normalizer_of(vec_env), vec_env, settings)
     return vec_env
+
+
+def _scaling(normalize: Normalize) -> dict[str, Any]:
+    """Arguments of VecNormalize, from what `make_vec` takes.
+
+    Raises:
+        ConfigurationError: another word.
+    """
+    if isinstance(normalize, str):
+        if normalize != OBSERVATIONS:
+            must = f"True, {OBSERVATIONS!r} or arguments of VecNormalize"
+            raise ConfigurationError(explain("normalize", must, normalize))
+        return {"norm_reward": False}
+    return dict(normalize) if isinstance(normalize, Mapping) else {}
 
 
 def frames_of(frame_stack: int | Mapping[str, Any]) -> dict[str, Any]:

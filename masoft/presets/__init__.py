@@ -1,6 +1,7 @@
 """Published hyper-parameters as data: one TOML file an algorithm, every value with the table it stands in.
 
-Experiments that the paper has not are in the folder ``own``, with settings of our own; their variant is ``"own"``.
+In the folder ``own`` are settings of our own, variant ``"own"``: for experiments that the paper has not, and for some
+of its own that do better with others.
 
 Each file is a list of layers. A layer names its ``source``, the ``tasks`` that it holds for (shell patterns), the
 ``variant`` where it is not for all, and the values. Later layers win over earlier ones. ``same_as`` puts another
@@ -39,8 +40,8 @@ class Preset:
     Args:
         algorithm: name of the class.
         name: of the experiment; the environment id, with a suffix where one environment serves several.
-        variant: ``"paper"``; ``"reference"``: what HARL's repository publishes where that differs; ``"own"``: an
-            experiment that the paper has not, with settings of our own.
+        variant: ``"paper"``; ``"reference"``: what HARL's repository publishes where that differs; ``"own"``: settings
+            of our own.
         env: environment id.
         env_kwargs: its keyword arguments.
         n_envs: copies of it that are stepped together.
@@ -64,7 +65,8 @@ class Preset:
     @property
     def full_name(self) -> str:
         """The name, with its variant where there is a choice of them."""
-        return self.name if self.variant in (PAPER, OWN) else f"{self.name}@{self.variant}"
+        is_only = self.variant == OWN and PAPER not in _by_variant(self.algorithm.lower(), self.name)
+        return self.name if self.variant == PAPER or is_only else f"{self.name}@{self.variant}"
 
     def settings(self) -> dict[str, Any]:
         """Everything in one flat dict, in the names that `sources` uses."""
@@ -94,7 +96,7 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
     Args:
         algorithm: ``"HASAC"``; upper or lower case.
         name: for example ``"mamujoco/Ant-4x2"``, or ``"mamujoco/Ant-4x2@reference"``.
-        variant: ``"paper"`` or ``"reference"``; experiments that the paper has not are ``"own"``, however asked.
+        variant: ``"paper"``, ``"reference"`` or ``"own"``; an experiment that the paper has not is ``"own"`` by itself.
 
     Raises:
         ConfigurationError: no such algorithm, experiment or variant; the message has the nearest names.
@@ -113,14 +115,14 @@ def preset(algorithm: str, name: str, *, variant: str = PAPER) -> Preset:
     if name not in known:
         which = f"The preset of {files[0]['algorithm']}"
         raise ConfigurationError(explain(which, "a published one", name, nearest(name, known)))
-    file = next(file for file in files if name in file["tasks"])
-    variants = _variants(file, name)
+    found = _by_variant(_algorithm_key(algorithm), name)
+    variants = tuple(found)
     if variants == (OWN,) and variant == PAPER:
         variant = OWN
-    if variant not in variants:
+    if variant not in found:
         cure = "The reference's settings are listed only where they differ." if variant == REFERENCE else ""
         raise ConfigurationError(explain(f"The variant of {name!r}", f"one of {variants}", variant, cure))
-    return _merge(file, name, variant)
+    return _merge(found[variant], name, variant)
 
 
 def read_preset(path: str | Path, algorithm: str, name: str = "") -> Preset:
@@ -153,8 +155,12 @@ def read_preset(path: str | Path, algorithm: str, name: str = "") -> Preset:
 
 def list_presets() -> tuple[PresetName, ...]:
     """All experiments with published settings, by algorithm."""
-    files = [file for key in _algorithm_keys() for file in _files(key)]
-    return tuple(PresetName(file["algorithm"], name, _variants(file, name)) for file in files for name in file["tasks"])
+    found = []
+    for key in _algorithm_keys():
+        files = _files(key)
+        names = dict.fromkeys(name for file in files for name in file["tasks"])
+        found += [PresetName(files[0]["algorithm"], name, tuple(_by_variant(key, name))) for name in names]
+    return tuple(found)
 
 
 def _merge(file: dict[str, Any], name: str, variant: str) -> Preset:
@@ -201,6 +207,12 @@ def _layers_of(file: dict[str, Any], name: str, variant: str) -> Iterator[dict[s
     for layer in file["layer"]:
         if layer.get("variant", variant) == variant and any(fnmatchcase(name, task) for task in layer["tasks"]):
             yield deepcopy(layer)  # what users get must not share lists with the cached file
+
+
+def _by_variant(key: str, name: str) -> dict[str, dict[str, Any]]:
+    """The file that holds each variant of an experiment, the published one first; none of an unknown one."""
+    files = [file for file in _files(key) if name in file["tasks"]]
+    return {variant: file for file in files for variant in _variants(file, name)}
 
 
 def _variants(file: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -204,6 +204,17 @@ def test_reference_variants_differ_where_its_configurations_do() -> None:
         assert preset("HASAC", f"dexhands/{hand}@reference").parameters["gamma"] == 0.99
 
 
+def test_our_own_settings_stand_beside_the_papers() -> None:
+    own, paper = (preset("HASAC", "mamujoco/HalfCheetah-2x3", variant=variant) for variant in ("own", "paper"))
+    assert own.full_name == "mamujoco/HalfCheetah-2x3@own" and paper.full_name == "mamujoco/HalfCheetah-2x3"
+    assert own.env_kwargs == {"normalize": "observations"} and own.parameters == {"gradient_steps": 1}
+    assert own.sources["n_envs"].startswith("our own settings") and paper.sources["n_envs"] == "Table 7"
+    assert preset("HASAC", own.full_name) == own
+    entry = next(each for each in list_presets() if (each.algorithm, each.name) == ("HASAC", own.name))
+    assert entry.variants == ("paper", "reference", "own")
+    assert len({(each.algorithm, each.name) for each in list_presets()}) == len(list_presets())
+
+
 @pytest.mark.parametrize("entry", list_presets(), ids=lambda entry: f"{entry.algorithm} {entry.name}")
 def test_every_value_cites_its_source(entry: Any) -> None:
     for variant in entry.variants:
@@ -223,9 +234,10 @@ def test_sources_name_the_right_tables() -> None:
 
 @pytest.mark.parametrize("entry", list_presets(), ids=lambda entry: f"{entry.algorithm} {entry.name}")
 def test_the_constructor_takes_every_preset(entry: Any) -> None:
-    found = preset(entry.algorithm, entry.name)
-    model = getattr(masoft, entry.algorithm)(**found.parameters)
-    assert {key: model.get_params()[key] for key in found.parameters} == found.parameters
+    for variant in entry.variants:
+        found = preset(entry.algorithm, entry.name, variant=variant)
+        model = getattr(masoft, entry.algorithm)(**found.parameters)
+        assert {key: model.get_params()[key] for key in found.parameters} == found.parameters
 
 
 def test_changing_a_preset_does_not_change_the_next_one() -> None:

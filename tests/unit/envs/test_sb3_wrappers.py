@@ -70,6 +70,13 @@ def test_normalize_scales_what_can_be_scaled() -> None:
     assert rewards[0] != env.get_original_reward()[0] == 1.5
 
 
+def test_normalize_takes_a_word_for_observations_alone() -> None:
+    env = make_vec(Toy, 1, normalize="observations")
+    assert isinstance(env, VecNormalize) and env.norm_obs and not env.norm_reward
+    with pytest.raises(ConfigurationError, match="normalize must be True, 'observations' or arguments of.*'rewards'"):
+        make_vec(Toy, 1, normalize="rewards")
+
+
 def test_normalize_takes_the_arguments_of_vec_normalize() -> None:
     env = make_vec(ToyWithState, 1, normalize={"norm_reward": False, "gamma": 0.9, "clip_obs": 3.0})
     assert (env.norm_reward, env.gamma, env.clip_obs) == (False, 0.9, 3.0)
