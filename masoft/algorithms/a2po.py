@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from masoft.algorithms.mirror_on_policy import MirrorOnPolicy
+from masoft.mirror.budget import EqualBudget
 from masoft.mirror.correction import SequentialRatio
 from masoft.mirror.improver import GradientSteps
 from masoft.mirror.joint_clip import JointClipDrift
@@ -31,6 +32,7 @@ class A2PO(MirrorOnPolicy):
     parts: ClassVar[dict[str, Any]] = {
         "drift": JointClipDrift(first=0.5),
         "neighborhood": Everywhere(),
+        "budget": EqualBudget(),
         "correction": SequentialRatio(clip=0.5, traces=True),
         "improver": GradientSteps(),
         "target_kl": None,

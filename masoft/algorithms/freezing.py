@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
+
+import numpy as np
 
 from masoft.algorithms.saved import SavedAlgorithm
 from masoft.errors import ConfigurationError, explain, nearest
@@ -37,8 +40,8 @@ class Freezing(SavedAlgorithm):
             agents: their names; or a dict from each name to who plays its part: a trained model of any class (by its
                 deterministic policy), exported actors (`masoft.deploy.load`), or a function from observations
                 (n, *shape) and action masks (n, mask_size), or None, to actions (n, *action shape) in the agent's own
-                space; None in the dict: its own actor. These see what this model's actors see (normalised under
-                ``VecNormalize``), and no file holds them.
+                space; None in the dict: its own actor. Functions see what this model's actors see (normalised under
+                ``VecNormalize``), models and exported actors what they were trained on; no file holds them.
 
         Returns:
             the model itself.
@@ -51,7 +54,7 @@ class Freezing(SavedAlgorithm):
         teammates = dict(agents) if isinstance(agents, Mapping) else dict.fromkeys(self._listed(agents))
         numbers = [self._number(name) for name in teammates]
         scripts = {
-            i: script_of(teammate, self.team.agents[i])
+            i: script_of(teammate, self.team.agents[i], partial(self._unscaled, self.team.names[i]))
             for i, teammate in zip(numbers, teammates.values(), strict=True)
             if teammate is not None
         }
@@ -176,6 +179,11 @@ class Freezing(SavedAlgorithm):
         Raises:
             ConfigurationError: it does.
         """
+
+    def _unscaled(self, name: str, values: np.ndarray) -> np.ndarray:
+        """What the environment gives an agent, of what its actor sees."""
+        known = self.normalization
+        return values if known is None else known.original(name, values)
 
     def _actor_lists(self) -> list[Any]:
         lists = [self.policy.actors, getattr(self.policy, "actors_target", None)]

@@ -23,6 +23,7 @@ class HAML(MirrorOnPolicy):
         order: in which order agents improve; `Simultaneous` updates all at once.
         correction: how the other agents' changes enter an advantage.
         improver: `GradientSteps`, or `NaturalGradient` with a line search.
+        budget: how the neighborhood's radius is dealt among agents, `EqualBudget` or `SlopeBudget`.
         critic_input: what the critic sees: ``"state"`` (one value for the team), ``"agent"`` (the state with each
             agent's own observation and number: one value an agent) or ``"observation"`` (each agent's own alone).
         ent_coef: temperature alpha: a number >= 0, or ``"auto"`` (``"auto_0.2"``: from 0.2).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from masoft.algorithms.mirror_on_policy import MirrorOnPolicy
+from masoft.mirror.budget import EqualBudget
 from masoft.mirror.correction import SequentialRatio
 from masoft.mirror.drift import ClipDrift, NoDrift
 from masoft.mirror.improver import GradientSteps, NaturalGradient
@@ -32,6 +33,7 @@ class HAPPO(MirrorOnPolicy):
     parts: ClassVar[dict[str, Any]] = {
         "drift": ClipDrift(),
         "neighborhood": Everywhere(),
+        "budget": EqualBudget(),
         "correction": SequentialRatio(),
         "improver": GradientSteps(),
         "target_kl": None,
@@ -46,6 +48,7 @@ class HATRPO(MirrorOnPolicy):
 
     Args:
         target_kl: radius of the ball: largest mean KL of the old policy from the new one; a number >= 0, or a schedule.
+        budget: how the radius is dealt among agents; `SlopeBudget` is HATRPO-W.
 
     Example:
         >>> from masoft import HATRPO

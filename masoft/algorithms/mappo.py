@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from masoft.algorithms.mirror_on_policy import MirrorOnPolicy
+from masoft.mirror.budget import EqualBudget
 from masoft.mirror.correction import CoordinatedRatio, SequentialRatio
 from masoft.mirror.drift import ClipDrift
 from masoft.mirror.improver import GradientSteps
@@ -32,6 +33,7 @@ class MAPPO(MirrorOnPolicy):
     parts: ClassVar[dict[str, Any]] = {
         "drift": ClipDrift(),
         "neighborhood": Everywhere(),
+        "budget": EqualBudget(),
         "order": Simultaneous(),
         "correction": SequentialRatio(),
         "improver": GradientSteps(),

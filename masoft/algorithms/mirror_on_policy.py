@@ -23,11 +23,12 @@ from masoft.learners.experience import batch_of, join, pick
 from masoft.learners.metrics import Metrics
 from masoft.learners.on_policy import OnPolicyStep, Turn, flat_parameters
 from masoft.learners.values import ValueBatch, ValueStep
+from masoft.mirror.budget import Budget, EqualBudget, dealt
 from masoft.mirror.correction import Correction, SequentialRatio
 from masoft.mirror.drift import ClipDrift, Drift
 from masoft.mirror.improver import GradientSteps, Improver, NaturalGradient
 from masoft.mirror.joint_clip import JointClipDrift
-from masoft.mirror.neighborhood import Everywhere, Neighborhood
+from masoft.mirror.neighborhood import Everywhere, Intersection, Neighborhood
 from masoft.mirror.order import Order, RandomPermutation
 from masoft.mirror.schedule import Scheduled, value_at
 from masoft.mirror.temperature import AutoTemperature
@@ -54,6 +55,7 @@ class MirrorSettings(TemperatureSettings, OnPolicySettings):
     order: Annotated[Order, ORDER] = RandomPermutation()
     correction: Annotated[Correction, Instance((Correction,), "a Correction")] = SequentialRatio()
     improver: Annotated[Improver, Instance((Improver,), "an Improver")] = GradientSteps()
+    budget: Annotated[Budget, Instance((Budget,), "a Budget"), Felt("_check_settings")] = EqualBudget()
     clip_range: Annotated[Scheduled | None, _SCHEDULED, Felt("_check_settings")] = 0.2
     target_kl: Annotated[Scheduled | None, Real(0), ScheduleOf(Real(0)), Felt("_check_settings")] = 0.01
     critic_input: Annotated[str, OneOf(CRITIC_INPUTS), NETWORKS] = "state"
@@ -85,6 +87,9 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
         if not self.neighborhood.undoes:
             must = "one that undoes steps, since prices are learned off-policy only"
             raise ConfigurationError(explain("neighborhood", must, self.neighborhood, "Use KLBall, or MEHAML."))
+        if self.budget != EqualBudget() and isinstance(self.neighborhood, Everywhere | Intersection):
+            must, cure = "EqualBudget() where no radius can be dealt", "Give a neighborhood with a radius, like KLBall."
+            raise ConfigurationError(explain("budget", must, self.budget, cure))
 
     def _setup_model(self) -> None:
         super()._setup_model()
@@ -109,6 +114,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
     def train(self) -> None:
         """One iteration: the agents' mirror steps in the update order, then the critic and the temperatures."""
         self._prepare_training()
+        self._deal()
         changed: LogRatios = {}
         if self.order.sequential:
             for i in self._walk(changed):
@@ -135,7 +141,20 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
             ent_coefs=None if self.ent_coef == 0 else self.temperature.current(),
             advantages=self.experience.advantages if trace is None else self.experience.corrected_advantages(trace),
             joint_ratio=self.correction.joint_ratio(log_ratios, getattr(drift, "clip_range", None)),
+            shares=self._shares,
         )
+
+    def _deal(self) -> None:
+        """Each agent's share of the team's budget in this iteration, from slopes where everyone still stands."""
+        self._shares: dict[int, float] = {}
+        if isinstance(self.budget, EqualBudget):
+            return
+        slopes = [0.0] * len(self.learners)
+        if self.budget.needs_slopes:
+            slopes = [self._step.squared_slope(self.experience, i, self._turn((i,), {})) for i in self.learners]
+        self._shares = dict(zip(self.learners, dealt(self.budget, slopes), strict=True))
+        for i, share in self._shares.items():
+            self._metrics.add(f"budget/{self.team.names[i]}", torch.tensor(share))
 
     def _improve(self, turn: Turn) -> None:
         """The mirror steps of the agents whose turn it is, in minibatches of the rollout; none at a clip range of 0."""

@@ -84,6 +84,11 @@ class Normalization:
         mean, variance = (np.asarray(self.moments[key][name], np.float64) for name in ("mean", "var"))
         return mean, np.sqrt(variance + self.settings["epsilon"]), float(self.settings["clip_obs"])
 
+    def original(self, key: str, values: np.ndarray) -> np.ndarray:
+        """What scaled values (n, *shape) of one entry were before, but for those that were cut at the bound."""
+        scale = self.scale_of(key)
+        return values if scale is None else (values * scale[1] + scale[0]).astype(np.float32)
+
     def normalize_obs(self, observation: Mapping[str, Any]) -> dict[str, Any]:
         """One observation or a batch as ``VecNormalize`` shows it; entries that it leaves alone are passed on."""
         return {key: self._scaled(values, self.scale_of(key)) for key, values in observation.items()}

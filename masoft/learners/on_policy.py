@@ -17,8 +17,9 @@ from masoft.learners.mirror_step import Look, mirror_step
 from masoft.learners.presence import weighed
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.drift import Drift, NoDrift
-from masoft.mirror.improver import Improvement, Improver
+from masoft.mirror.improver import Improvement, Improver, NaturalGradient
 from masoft.mirror.neighborhood import Neighborhood
+from masoft.mirror.schedule import number
 from masoft.policies.on_policy_team import OnPolicyTeamPolicy
 
 
@@ -33,6 +34,7 @@ class Turn:
         ent_coefs: (n_agents,), temperatures; None: the objective has no entropy.
         advantages: (n_rows, n_values).
         joint_ratio: (n_rows,) or None, see `Correction`.
+        shares: by agent, what its radius is multiplied by; empty: nobody's is.
     """
 
     agents: tuple[int, ...]
@@ -42,6 +44,14 @@ class Turn:
     ent_coefs: Tensor | None
     advantages: Tensor
     joint_ratio: Tensor | None
+    shares: Mapping[int, float] = field(default_factory=dict)
+
+    def neighborhood_of(self, group: Sequence[int]) -> Neighborhood:
+        """That of agents who step together, with the share that the team's budget leaves them."""
+        if not self.shares:
+            return self.neighborhood
+        share = sum(self.shares[i] for i in group) / len(group)
+        return replace(self.neighborhood, radius=number(self.neighborhood.radius, "The radius") * share)
 
     @property
     def clip_range(self) -> float | None:
@@ -91,6 +101,7 @@ class OnPolicyStep:
             ent_coef = turn.ent_coefs[i] / deviation if self.soft_advantage else turn.ent_coefs[i]
         draws = torch.Generator(batch.advantage.device)
         seed = 0 if ent_coef is None else int(torch.randint(2**31 - 1, (), generator=self.generator))
+        turn = replace(turn, neighborhood=turn.neighborhood_of(group), shares={})
         numbers = group[0], len(group), turn.drift, turn.neighborhood, self.improver
         batch, ent_coef, before = self.runner.begin((batch, ent_coef, self.before.get(i)), numbers)
         with weighed(self.policy.actor_optimizers[i], presence):
@@ -146,6 +157,23 @@ class OnPolicyStep:
             now, _ = self.policy.along(i, batch.observation, batch.mask, batch.sequences)
             log_ratio: Tensor = now.log_prob(batch.actions) - batch.old_log_prob
         return log_ratio if batch.active is None else log_ratio * batch.active
+
+    def squared_slope(self, experience: Experience, i: int, turn: Turn) -> float:
+        """Squared natural slope of agent i's surrogate over the whole rollout: what a `Budget` asks for."""
+        batch = batch_of(experience, self.policy, i, None, turn.advantages, turn.joint_ratio)
+        if self.normalize_advantage:
+            batch = replace(batch, advantage=standardise(batch.advantage, batch.active, self.whole.get(i))[0])
+
+        def change() -> PolicyChange:
+            return batch.change_to(self.policy.along(i, batch.observation, batch.mask, batch.sequences)[0])
+
+        def loss() -> Tensor:
+            now = change()
+            return -now.mean(surrogate(now.ratio(), batch.advantage, batch.joint_ratio))
+
+        natural = self.improver if isinstance(self.improver, NaturalGradient) else NaturalGradient()
+        weights = [weight for weight in self.policy.actors[i].parameters() if weight.requires_grad]
+        return natural.squared_slope(weights, loss, change)
 
     def steepness(self, experience: Experience, i: int, turn: Turn) -> float:
         """Squared length of the slope of agent i's surrogate over the whole rollout: what greedy orders compare."""

@@ -1,5 +1,6 @@
 """Mirror learning as objects: drifts, neighborhoods, update orders and the ways to seek the argmax."""
 
+from masoft.mirror.budget import Budget, EqualBudget, SlopeBudget
 from masoft.mirror.change import PolicyChange
 from masoft.mirror.correction import CoordinatedRatio, Correction, SequentialRatio
 from masoft.mirror.discrete_gradient import DiscreteGradient, Exact, ExactUpTo, StraightThrough
@@ -37,11 +38,13 @@ from masoft.mirror.switched_ball import SwitchedKLBall
 
 __all__ = [
     "BoundedRelativeEntropy",
+    "Budget",
     "ClipDrift",
     "CoordinatedRatio",
     "Correction",
     "DiscreteGradient",
     "Drift",
+    "EqualBudget",
     "EveryK",
     "Everywhere",
     "Exact",
@@ -82,6 +85,7 @@ __all__ = [
     "SequentialRatio",
     "Simultaneous",
     "Smallest",
+    "SlopeBudget",
     "SoftReturn",
     "SoftValue",
     "SquaredRatioDrift",

@@ -180,9 +180,11 @@ class NaturalGradient(Improver):
         start = loss()
         gradient = _flat(torch.autograd.grad(start, parameters, allow_unused=True), parameters)
         start = start.detach()
-        step = self._full_step(gradient, parameters, change, step_kl)
-        if step is None:
+        found = None if step_kl == 0 else self._direction(gradient, parameters, change)
+        if found is None:
             return Improvement(1, 0, start, start)
+        direction, length = found
+        step = direction * torch.sqrt(2 * step_kl / length)
         promised = -(gradient @ step)
         for k in range(self.backtracks):
             share = self.shrink**k
@@ -205,11 +207,17 @@ class NaturalGradient(Improver):
             raise ConfigurationError(explain("The neighborhood", must, neighborhood, cure))
         return radius
 
-    def _full_step(
-        self, gradient: Tensor, parameters: Sequence[Tensor], change: ChangeClosure, step_kl: float
-    ) -> Tensor | None:
-        """The step that goes to the border of the quadratic model; None where there is nowhere to go."""
-        if step_kl == 0 or not bool(gradient.any()):
+    def squared_slope(self, parameters: Sequence[Tensor], loss: LossClosure, change: ChangeClosure) -> float:
+        """The squared length ``g^T H^-1 g`` of the loss's slope g where parameters are: what a `Budget` asks for."""
+        gradient = _flat(torch.autograd.grad(loss(), parameters, allow_unused=True), parameters)
+        found = self._direction(gradient, parameters, change)
+        return 0.0 if found is None else float(found[1])
+
+    def _direction(
+        self, gradient: Tensor, parameters: Sequence[Tensor], change: ChangeClosure
+    ) -> tuple[Tensor, Tensor] | None:
+        """``-H^-1 g``, and its squared length as H measures it, a scalar; None where there is nowhere to go."""
+        if not bool(gradient.any()):
             return None
         now = change()
         slope = torch.autograd.grad(now.mean(now.kl_old_new()), parameters, create_graph=True, allow_unused=True)
@@ -221,9 +229,7 @@ class NaturalGradient(Improver):
 
         direction = conjugate_gradient(curvature, -gradient, self.iterations)
         length = direction @ curvature(direction)
-        if not bool(length > 0):
-            return None
-        return direction * torch.sqrt(2 * step_kl / length)
+        return (direction, length) if bool(length > 0) else None
 
 
 def conjugate_gradient(

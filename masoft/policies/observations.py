@@ -114,6 +114,11 @@ def split_by_agent(
         yield AgentInput(name, index, values, _checked_mask(team.agents[index], mask, len(values)), is_single)
 
 
+def seen_by(model: Any, observation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An environment's own observation as a model was trained to see it; exported actors take it as it is."""
+    return model.normalize_obs(observation) if hasattr(model, "normalize_obs") else observation
+
+
 def episode_starts(flags: Any, n: int) -> np.ndarray:
     """Where episodes start, (n,) booleans, from what a caller passes: one for all, one an observation, or None.
 

@@ -16,6 +16,7 @@ from masoft.functional.actions import box_to_unit
 from masoft.functional.choices import one_hot_parts
 from masoft.networks.actor import shown
 from masoft.networks.torso import Sequences
+from masoft.policies.observations import seen_by
 from masoft.spec import AgentSpec, TeamSpec
 
 Script = Callable[[np.ndarray, np.ndarray | None], Any]
@@ -86,12 +87,13 @@ class Teammate(nn.Module):
         return values if action.is_box else values.astype(np.int64)
 
 
-def script_of(teammate: Any, agent: AgentSpec) -> Script:
+def script_of(teammate: Any, agent: AgentSpec, unscaled: Callable[[np.ndarray], np.ndarray]) -> Script:
     """What a caller gives as a teammate, as a script.
 
     Args:
         teammate: a trained model, exported actors (`masoft.deploy.load`), or a `Script`.
         agent: whose part it plays.
+        unscaled: from what the agent's actor sees to what its environment gives.
 
     Raises:
         ConfigurationError: it is none of these, has a memory, or knows no agent of that name and these spaces.
@@ -118,6 +120,7 @@ def script_of(teammate: Any, agent: AgentSpec) -> Script:
 
     def script(observations: np.ndarray, masks: np.ndarray | None) -> Any:
         known: Mapping[str, np.ndarray] = {agent.name: masks} if masks is not None and team.has_masks else {}
-        return predict({agent.name: observations}, deterministic=True, action_masks=known)[agent.name]
+        seen = seen_by(teammate, {agent.name: unscaled(observations)})
+        return predict(seen, deterministic=True, action_masks=known)[agent.name]
 
     return script

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,6 @@ def play(model: Any, env: Any, episodes: int, *, deterministic: bool = True, cal
             warn=False,
         )
     return [*returns]
-
-
-def seen_by(model: Any, observation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An environment's own observation as a model was trained to see it; exported actors take it as it is."""
-    return model.normalize_obs(observation) if hasattr(model, "normalize_obs") else observation
 
 
 def play_random(env: Any, episodes: int, seed: int) -> list[float]:

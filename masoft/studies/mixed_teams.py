@@ -14,7 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 import masoft
 from masoft.envs import team_of
 from masoft.errors import ConfigurationError, MissingDependencyError, explain, nearest
-from masoft.runs.playing import seen_by
+from masoft.policies.observations import seen_by
 from masoft.runs.style import heat_map, new_figure, save_picture, write_data
 from masoft.spec import TeamSpec
 from masoft.studies.statistics import Estimate, bootstrap

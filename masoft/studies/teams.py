@@ -18,7 +18,7 @@ from masoft.envs import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.functional.actions import to_environment
 from masoft.policies.exploration import uniform_actions
-from masoft.runs.playing import seen_by
+from masoft.policies.observations import seen_by
 from masoft.runs.style import COLOURS, heat_map, new_figure, save_picture, tidy, write_data
 from masoft.spec import ACTION_MASK
 from masoft.studies.statistics import Estimate, bootstrap

@@ -143,6 +143,25 @@ def test_exported_actors_scale_by_themselves(tmp_path: Path) -> None:
         assert np.allclose(actions, expected, atol=1e-6)
 
 
+def test_teammates_see_what_they_were_trained_on(tmp_path: Path) -> None:
+    scaled, plain = trained(normalize={"clip_obs": 50.0}), HASAC(env=raw(2), **{**SMALL, "seed": 3})
+    host = trained()
+    scaled.export(tmp_path)
+    exported = masoft.deploy.load(tmp_path)
+    seen: Any = raw(3).reset()
+    own = {name: seen[name] for name in ("agent_0", "agent_1", "agent_2")}
+    shown = host.normalize_obs(own)
+    for mate, view in ((scaled, scaled.normalize_obs(own)), (plain, own), (exported, own)):
+        expected = mate.predict(view, deterministic=True)["agent_1"]
+        host.freeze({"agent_1": mate})
+        assert np.allclose(host.predict(shown, deterministic=True)["agent_1"], expected, atol=1e-4)
+        host.unfreeze()
+    heard = []
+    host.freeze({"agent_1": lambda observations, masks: heard.append(observations) or np.zeros((3, 5))})
+    host.predict(shown, deterministic=True)
+    assert np.array_equal(heard[0], shown["agent_1"])  # a function sees what the actor sees
+
+
 def settings(**env_kwargs: Any) -> RunSettings:
     parameters = {name: value for name, value in SMALL.items() if name not in ("seed", "device")}
     kwargs = {"continuous_actions": True, **env_kwargs}
