@@ -242,6 +242,17 @@ def test_normalised_tensors_teach_what_normalised_arrays_teach(name: str, tmp_pa
     assert not np.array_equal(moments.mean, other.obs_rms["left"].mean) and again.score(n_eval_episodes=3) <= 0
 
 
+def test_a_file_takes_statistics_from_tensors_to_arrays_and_back(tmp_path: Any) -> None:
+    model = normalised("HASAC", "cpu").learn(20 * 8)
+    model.save(tmp_path / "model")
+    for device, kind in ((None, VecNormalize), ("cpu", DeviceNormalize)):
+        bare = BatchMonitor(TensorTeam(20, "choice", device))
+        again = masoft.HASAC.load(tmp_path / "model", env=bare, device="cpu")
+        assert type(again.env) is kind
+        assert np.array_equal(again.env.obs_rms["left"].mean, model.env.obs_rms["left"].mean)
+        assert again.learn(20 * 4).env.obs_rms["left"].count > model.env.obs_rms["left"].count
+
+
 @pytest.mark.parametrize("name", ["HASAC", "HAPPO"])
 def test_normalising_looks_at_nothing(name: str) -> None:
     env = wrapped(BatchMonitor(TensorTeam(16, "choice")), True, None)
