@@ -41,7 +41,7 @@ class TeamProgressBar(BaseCallback):
         self._drawn_at = 0.0
 
     def _on_training_start(self) -> None:
-        self._start_steps = self.model.num_timesteps
+        self._start_steps, self._end = self.model.num_timesteps, end_of(self.model)
         self._progress = Progress(
             TextColumn("{task.fields[phase]}"),
             BarColumn(),
@@ -52,7 +52,7 @@ class TeamProgressBar(BaseCallback):
             TextColumn("{task.fields[remaining]}"),
             console=self._console or Console(stderr=True),
         )
-        total = max(self.model._total_timesteps - self._start_steps, 0)
+        total = max(self._end - self._start_steps, 0)
         self._task = self._progress.add_task("", total=total, phase="start", returns="", speed="", remaining="")
         self._progress.start()
 
@@ -74,7 +74,7 @@ class TeamProgressBar(BaseCallback):
         self._marks = [mark for mark in self._marks if now - mark[0] <= _WINDOW_SECONDS]
         self._marks.append((now, self.model.num_timesteps, getattr(self.model, "_n_updates", 0)))
         steps_per_second, updates_per_second = self._speeds()
-        left = self.model._total_timesteps - self.model.num_timesteps
+        left = self._end - self.model.num_timesteps
         self._progress.update(
             self._task,
             completed=self.model.num_timesteps - self._start_steps,
@@ -95,6 +95,13 @@ class TeamProgressBar(BaseCallback):
         if t1 <= t0:
             return 0.0, 0.0
         return (steps1 - steps0) / (t1 - t0), (updates1 - updates0) / (t1 - t0)
+
+
+def end_of(model: Any) -> int:
+    """Environment steps at which ``learn`` will end: an on-policy method fills its last rollout, as in SB3."""
+    total, start = model._total_timesteps, model.num_timesteps
+    size = model.n_steps * model.n_envs if hasattr(model, "rollout_buffer") else 1
+    return int(start + -(-(total - start) // size) * size)
 
 
 class EvenLogging(BaseCallback):

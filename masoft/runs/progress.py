@@ -9,7 +9,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from masoft.callbacks import TeamProgressBar, clock, recent_return
+from masoft.callbacks import TeamProgressBar, clock, end_of, recent_return
 
 LINES = 20
 
@@ -37,7 +37,12 @@ class ProgressLines(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._began, self._start = time.monotonic(), self.model.num_timesteps
-        self._every = max((self.model._total_timesteps - self._start) // LINES, 1)
+        model: Any = self.model
+        self._end = end_of(model)
+        if self._end > model._total_timesteps:
+            size = f"{model.n_steps * model.n_envs:,}"
+            print(f"A rollout has {size} steps, so the run ends after {self._end:,}.", file=sys.stderr, flush=True)
+        self._every = max((self._end - self._start) // LINES, 1)
         self._next = self._start + self._every
 
     def _on_step(self) -> bool:
@@ -48,7 +53,7 @@ class ProgressLines(BaseCallback):
 
     def _line(self) -> str:
         model: Any = self.model
-        done, total = model.num_timesteps, model._total_timesteps
+        done, total = model.num_timesteps, self._end
         left = (time.monotonic() - self._began) / (done - self._start) * max(total - done, 0)
         recent, evaluated = recent_return(model), self._evaluation()
         parts = [
