@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.random_games run --out docs/benchmarks/data/derived-games.csv`` solves every game (some ten
 minutes of one core); ``python -m benchmarks.random_games table --out docs/benchmarks/data/derived-games.csv`` prints,
-for each size of game, how much a part adds to HASAC's soft return J, with a bootstrap interval over games. ``learn``
-instead of ``run`` trains networks, 1,500 steps each, on other games of the first size.
+for each size of game, how much a part adds to the soft return J of the first one, with a bootstrap interval over games.
+``learn`` instead of ``run`` trains networks, 1,500 steps each, on other games of the first size, and ``budget`` does so
+with HATRPO, 40 iterations of 64 steps, on games of all sizes.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from masoft import HASAC, MEHAML
+from masoft import HASAC, HATRPO, MEHAML
 from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import NumericalFault
-from masoft.mirror import Greedy, KLDrift, SwitchedKLBall
+from masoft.mirror import Greedy, KLDrift, SlopeBudget, SwitchedKLBall
 from masoft.studies.statistics import bootstrap
 from masoft.tabular import MarkovGame, mehaml
 from masoft.tabular.evaluate import evaluate
@@ -39,6 +40,12 @@ LEARNED: dict[str, tuple[Any, dict[str, Any]]] = {
     "KLDrift(0.5)": (MEHAML, {"drift": KLDrift(0.5), "reference": "every_100"}),
     "SwitchedKLBall(0.1)": (MEHAML, {"neighborhood": SwitchedKLBall(0.1), "reference": "every_100"}),
 }
+BUDGETS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "HATRPO": (HATRPO, {}),
+    "SlopeBudget()": (HATRPO, {"budget": SlopeBudget()}),
+    "SlopeBudget(0.25)": (HATRPO, {"budget": SlopeBudget(0.25)}),
+}
+ON_POLICY: dict[str, Any] = {"n_steps": 64, "target_kl": 0.02, "device": "cpu"}
 SMALL: dict[str, Any] = {"learning_starts": 100, "batch_size": 64, "learning_rate": 2e-3, "tau": 0.02, "device": "cpu"}
 ENT_COEF, FIRST_SEED, FIRST_LEARNED = 0.1, 1_000, 2_000
 
@@ -65,8 +72,9 @@ def run(size: tuple[int, ...], part: str, seed: int) -> dict[str, Any]:
 def learn(size: tuple[int, ...], part: str, seed: int, steps: int = 1_500) -> dict[str, Any]:
     """The same row of a training."""
     payoff = np.random.default_rng(seed).normal(size=size)
-    method, settings = LEARNED[part]
-    kwargs: dict[str, Any] = {**SMALL, "ent_coef": ENT_COEF, "policy_kwargs": {"net_arch": [32]}, **settings}
+    method, settings = {**LEARNED, **BUDGETS}[part]
+    small = ON_POLICY if part in BUDGETS else SMALL
+    kwargs: dict[str, Any] = {**small, "ent_coef": ENT_COEF, "policy_kwargs": {"net_arch": [32]}, **settings}
     model = method(lambda: MatrixGame(payoff), seed=seed, **kwargs).learn(steps)
     choices = [model.policy.distribution(i, torch.ones(1, 1)).probs.detach().double() for i in range(len(size))]
     policies = tuple((probs / probs.sum()).numpy() for probs in choices)
@@ -76,14 +84,18 @@ def learn(size: tuple[int, ...], part: str, seed: int, steps: int = 1_500) -> di
 
 
 def table(rows: pd.DataFrame) -> str:
-    """What each part adds to HASAC's return on the same games."""
-    lines = ["| actions | part | games | J - J of HASAC [95 %] | better, worse | sweeps |", "|---|---|---|---|---|---|"]
+    """What each part adds to the first one's return on the same games."""
+    first = rows["part"].iloc[0]
+    lines = [
+        f"| actions | part | games | J - J of {first} [95 %] | better, worse | sweeps |",
+        "|---|---|---|---|---|---|",
+    ]
     for actions, games in rows.groupby("actions", sort=False):
-        plain = games[games["part"] == "HASAC"].set_index("seed")["soft_return"]
+        plain = games[games["part"] == first].set_index("seed")["soft_return"]
         for part, mine in games.groupby("part", sort=False):
             gap = (mine.set_index("seed")["soft_return"] - plain).dropna()
-            gain = "" if part == "HASAC" else str(bootstrap([gap.to_numpy()], lambda x, axis=-1: x.mean(axis=axis)))
-            counts = "" if part == "HASAC" else f"{(gap > 1e-3).sum()}, {(gap < -1e-3).sum()}"
+            gain = "" if part == first else str(bootstrap([gap.to_numpy()], lambda x, axis=-1: x.mean(axis=axis)))
+            counts = "" if part == first else f"{(gap > 1e-3).sum()}, {(gap < -1e-3).sum()}"
             sweeps = mine["iterations"][mine["iterations"] >= 0].median()
             lines.append(f"| {actions} | {part} | {len(gap)} | {gain} | {counts} | {sweeps:.0f} |")
     return "\n".join(lines)
@@ -92,7 +104,7 @@ def table(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Parse the command line and run, or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "learn", "table"))
+    parser.add_argument("what", choices=("run", "learn", "budget", "table"))
     parser.add_argument("--games", type=int, default=300)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -103,6 +115,10 @@ def main() -> None:
     elif given.what == "learn":
         seeds = range(FIRST_LEARNED, FIRST_LEARNED + given.games)
         rows = [learn(SIZES[0], part, seed) for seed in seeds for part in LEARNED]
+        pd.DataFrame(rows).to_csv(given.out, index=False)
+    elif given.what == "budget":
+        seeds = range(FIRST_LEARNED, FIRST_LEARNED + given.games)
+        rows = [learn(size, part, seed, 40 * 64) for size in SIZES for seed in seeds for part in BUDGETS]
         pd.DataFrame(rows).to_csv(given.out, index=False)
     print(table(pd.read_csv(given.out)))
 
