@@ -96,6 +96,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
         self._build_temperature()
         self._metrics = Metrics(self.team.names)
         self._has_warned = False
+        self._shares: dict[int, float] = {}
 
     def _rates_by_part(self) -> dict[str, float | Schedule]:
         by_part = super()._rates_by_part()
@@ -146,7 +147,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
 
     def _deal(self) -> None:
         """Each agent's share of the team's budget in this iteration, from slopes where everyone still stands."""
-        self._shares: dict[int, float] = {}
+        self._shares = {}
         if isinstance(self.budget, EqualBudget):
             return
         slopes = [0.0] * len(self.learners)

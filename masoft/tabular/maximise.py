@@ -23,6 +23,7 @@ from masoft.tabular.penalties import Penalty, Reference
 
 TOLERANCE = 1e-13
 ROUNDING = 1e-15
+NEARLY = 1e-2
 CURVE_STEP = 1e-5
 """By how much log-probabilities move where a curvature is measured."""
 
@@ -46,7 +47,7 @@ class Near:
         slope: (n_states, n_actions), derivative along each probability p.
         curve: (n_states, n_actions), p times the second derivative, > 0; row sums stand in for the diagonal. It
             decides how fast the steps converge, not where to, so a difference of slopes is exact enough.
-        noise: (n_states, 1), below which a slope is rounding.
+        noise: (n_states, 1), below which a slope is rounding, and a change of the loss too.
     """
 
     loss: Array
@@ -175,7 +176,8 @@ def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
         curve = here.curve * damping
         moved = model_maximiser(x, here.slope, curve, problem.kinks, problem.legal)
         there = problem.near(moved)
-        good = there.loss <= here.loss + 1e-14 * (1 + np.abs(here.loss))
+        # A steep penalty rounds by more than the loss that it nearly cancels in.
+        good = there.loss <= here.loss + 1e-14 * (1 + np.abs(here.loss)) + here.noise[:, 0]
         if not problem.statewise:
             good[:] = good.all()
         if good.all() and _is_settled(problem, here.slope + curve * (moved - x), moved, there):
@@ -194,8 +196,10 @@ def _model_steps(problem: Problem, start: Array) -> tuple[Array, bool]:
 def _is_settled(problem: Problem, expected: Array, log_probs: Array, found: Near) -> bool:
     """Whether the slopes are those that the model had at its maximiser: then it is the problem's maximiser, too."""
     gap = np.where(problem.legal, np.abs(found.slope - expected), 0.0)
+    # Of a rare action every step is small; it has arrived where the next one would hardly change its logarithm either.
+    near = (gap <= NEARLY * found.curve) | (log_probs <= LOG_FLOOR)
     # Without entropy there are flat directions, along which nothing but rounding moves a policy.
-    return bool(((np.exp(log_probs) * gap <= TOLERANCE * found.curve) | (gap <= found.noise)).all())
+    return bool(((np.exp(log_probs) * gap <= TOLERANCE * found.curve) & near | (gap <= found.noise)).all())
 
 
 def model_maximiser(

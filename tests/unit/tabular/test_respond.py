@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from masoft.mirror import KLBall, Neighborhood, NoDrift
+from masoft.tabular import MarkovGame, mehaml
 from masoft.tabular.penalties import Reference, neighborhood_limits
 from masoft.tabular.respond import Task, respond
 
@@ -66,3 +67,14 @@ def test_an_intersection_is_solved_exactly(neighborhood: Neighborhood, seed: int
     log_new = respond(Task(ENT_COEF, legal, reference), NoDrift(), neighborhood)
     assert neighborhood.contains(reference.change(torch.from_numpy(log_new)))
     assert value(reference, log_new) == pytest.approx(by_slsqp(reference, neighborhood), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [3, 231])
+def test_a_ball_is_left_neither_to_rounding_nor_at_a_corner(seed: int) -> None:
+    """Payoffs on which the solver gave up: a steep penalty whose loss rounds, and a start at a nearly pure policy."""
+    game = MarkovGame.matrix(np.random.default_rng(seed).normal(size=(4, 4)))
+    found = mehaml(game, ent_coef=0.1, neighborhood=KLBall(0.1), max_iterations=300, tol=1e-6, seed=seed)
+    assert found.converged and np.diff(found.soft_returns).min() > -1e-9
+    # Where it stands still, each agent plays its best answer to the others: small balls end at an equilibrium, too.
+    again = mehaml(game, ent_coef=0.1, policies=found.policies, max_iterations=300, tol=1e-6, seed=seed)
+    assert again.soft_returns[-1] == pytest.approx(found.soft_returns[-1], abs=1e-6)
