@@ -135,6 +135,14 @@ GROUPS = {
     ),
     "million": Group(("hasac", "hatd3", "happo"), {"long-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
     "shortening": Group(("hasac", "hatd3"), {"shortening-halfcheetah": (CHEETAH, -295.0)}, {"hasac": "HASAC"}),
+    "unit": Group(
+        ("hasac", "hatd3"),
+        {
+            "shortening-halfcheetah": ("HalfCheetah 2x3, observations as they are", -295.0),
+            "unit-halfcheetah": ("observations of unit size", -295.0),
+        },
+        {"hasac": "HASAC"},
+    ),
     "families": Group(
         ("hasac", "happo", "mappo", "qmix", "vdn"),
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from masoft.runs.evaluations import Evaluations
 from masoft.runs.playing import play
 from masoft.runs.settings import RunSettings
 from masoft.saving.parts import NormalizeStatistics
-from masoft.studies import contributions, cross_play, record_episode
+from masoft.studies import contributions, cross_play, draw_policies, record_episode
+from masoft.studies.teams import choice_probabilities
 
 SPREAD = "mpe/simple_spread_v3"
 SMALL: dict[str, Any] = dict(
@@ -187,6 +189,31 @@ def test_a_runs_evaluations_see_what_training_sees(tmp_path: Path) -> None:
         assert found == pytest.approx(expected) and found < -20  # as the game pays, not as training is paid
 
 
+class Spied:
+    """A model, and what its ``predict`` was shown."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self.seen = model, []
+
+    def predict(self, observation: Any, *args: Any, **kwargs: Any) -> Any:
+        self.seen.append(observation)
+        return self._model.predict(observation, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+def test_policies_are_drawn_as_they_were_trained_to_see(tmp_path: Path) -> None:
+    model = HASAC(env=make_vec(SPREAD, 2, seed=0, normalize={"clip_obs": 0.5}), **SMALL).learn(60)
+    draw_policies({"HASAC": model}, SPREAD, tmp_path / "p.png", seed=4)
+    first: Any = make_vec(SPREAD, seed=4).reset()
+    expected = choice_probabilities(model, model.normalize_obs(first))["agent_2"]
+    table = csv.DictReader((tmp_path / "p.csv").read_text().splitlines())
+    rows = [row for row in table if row["row"] == "agent_2"]
+    assert [float(row["probability"]) for row in rows] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert expected != pytest.approx(choice_probabilities(model, first)["agent_2"], abs=1e-6)
+
+
 def test_other_games_are_seen_as_in_training(tmp_path: Path) -> None:
     model = trained()
     model.save(tmp_path / "model")
@@ -199,8 +226,9 @@ def test_other_games_are_seen_as_in_training(tmp_path: Path) -> None:
     arena = make_vec(place, seed=3)
     own = np.mean(play(model, arena, 2))
     assert table.values == pytest.approx(np.full((2, 2), own))
-    lost = contributions(alone, place, n_eval_episodes=2, seed=3)
-    assert set(lost) == {"agent_0", "agent_1", "agent_2"}
+    contributions(spied := Spied(alone), place, n_eval_episodes=2, seed=3)
+    first: Any = make_vec(place, seed=3).reset()
+    assert np.array_equal(spied.seen[0]["agent_1"], alone.normalize_obs(first)["agent_1"])
     total = record_episode(
         alone, SPREAD, tmp_path / "e.gif", env_kwargs={"continuous_actions": True, "normalize": True}
     )
