@@ -52,7 +52,8 @@ def test_the_bar_ends_after_a_second_learn_of_the_same_model(monkeypatch: pytest
 
 
 def test_on_policy_runs_end_with_a_whole_rollout(capsys: pytest.CaptureFixture[str]) -> None:
-    model = masoft.HAPPO("matrix/maxent", n_steps=32, batch_size=16, n_epochs=1, seed=0, device="cpu")
+    env = masoft.make_vec("matrix/maxent", n_envs=2)
+    model = masoft.HAPPO(env, n_steps=16, batch_size=16, n_epochs=1, seed=0, device="cpu")
     bar = TeamProgressBar(Console(file=io.StringIO(), force_terminal=True, width=120))
     model.learn(40, callback=bar)
     assert model.num_timesteps == 64 and (bar._progress.tasks[0].completed, bar._progress.tasks[0].total) == (64, 64)
@@ -61,7 +62,7 @@ def test_on_policy_runs_end_with_a_whole_rollout(capsys: pytest.CaptureFixture[s
     model.learn(32, callback=ProgressLines(lambda: None), reset_num_timesteps=False)
     said = capsys.readouterr().err
     assert said.count("A rollout has 32 steps, so the run ends after 64.") == 1
-    assert "63 of 64 steps" in said and "96 of 96 steps" in said and " of 40 " not in said
+    assert "64 of 64 steps" in said and "96 of 96 steps" in said and " of 40 " not in said
 
 
 @pytest.mark.parametrize(("every", "rows"), [(10, [10, 20, 30, 35]), (7, [7, 14, 21, 28, 35]), (100, [35])])

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from masoft.mirror import KLBall, Neighborhood, NoDrift
 from masoft.tabular import MarkovGame, mehaml
+from masoft.tabular.maximise import make_problem, maximise
 from masoft.tabular.penalties import Reference, neighborhood_limits
 from masoft.tabular.respond import Task, respond
 
@@ -78,3 +79,16 @@ def test_a_ball_is_left_neither_to_rounding_nor_at_a_corner(seed: int) -> None:
     # Where it stands still, each agent plays its best answer to the others: small balls end at an equilibrium, too.
     again = mehaml(game, ent_coef=0.1, policies=found.policies, max_iterations=300, tol=1e-6, seed=seed)
     assert again.soft_returns[-1] == pytest.approx(found.soft_returns[-1], abs=1e-6)
+
+
+@pytest.mark.parametrize("price", [1e2, 1e4, 1e6])
+def test_a_maximiser_stays_one_under_a_steep_penalty(price: float) -> None:
+    """Asked again from where it ended, the solver has to see that it is there, however the loss rounds."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        log_old, advantage = softmax(2 * rng.normal(size=(1, 4))), 3 * rng.normal(size=(1, 4))
+        reference = Reference(log_old, advantage - (np.exp(log_old) * advantage).sum(), np.ones(1), ())
+        distance = neighborhood_limits(KLBall(0.1), reference)[0].distance
+        problem = make_problem(reference, 0.1, [distance * np.full((1, 1), price)], np.ones((1, 4), bool))
+        found = maximise(problem, log_old)
+        np.testing.assert_allclose(maximise(problem, found), found, atol=1e-9)
