@@ -89,7 +89,7 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
         if hasattr(policy, "critic_optimizer"):
             by_name["critic_optimizer"] = policy.critic_optimizer
         parts: dict[str, StatePart] = {"policy": policy, **by_name, "counters": Attributes(self, COUNTERS)}
-        if self.normalization is not None:
+        if self._normalization is not None or self._vec_normalize_env is not None:
             parts[NORMALIZED] = NormalizeStatistics(self)
         return parts
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 
-from masoft.envs.normalization import Normalization
+from masoft.envs.normalization import SETTINGS, Normalization
+from masoft.errors import ModelFileError, explain
 
 
 class StatePart(Protocol):
@@ -193,6 +194,21 @@ class NormalizeStatistics:
             wrapper.returns = returns
 
 
-def normalization_in(values: Mapping[str, Any]) -> Normalization | None:
-    """What a file says of scaling; None: it is one of those that did not keep how."""
-    return Normalization(values["settings"], values["moments"]) if "settings" in values else None
+def normalization_in(values: Any) -> Normalization | None:
+    """What a file says of scaling; None: it is one of those that did not keep how.
+
+    Raises:
+        ModelFileError: it is damaged.
+    """
+    if isinstance(values, Mapping) and "settings" not in values:
+        return None
+    try:
+        settings, moments = dict(values["settings"]), dict(values["moments"])
+        numbers = [np.asarray(each[name], np.float64) for each in moments.values() for name in ("mean", "var", "count")]
+        is_whole = set(settings) == set(SETTINGS) and all(np.isfinite(each).all() for each in numbers)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelFileError(f"What the file says of scaled observations is damaged: {error!r}") from error
+    if not is_whole:
+        must = f"the settings {SETTINGS} and finite moments"
+        raise ModelFileError(explain("What the file says of scaled observations", must, settings))
+    return Normalization(settings, moments)

@@ -17,12 +17,12 @@ from masoft import HAPPO, HASAC
 from masoft.envs import make_vec
 from masoft.envs.normalization import RETURNS
 from masoft.envs.vector import make_alone
-from masoft.errors import ConfigurationError
+from masoft.errors import ConfigurationError, ModelFileError
 from masoft.runs.driver import environments, learn, new_model
 from masoft.runs.evaluations import Evaluations
 from masoft.runs.playing import play
 from masoft.runs.settings import RunSettings
-from masoft.saving.parts import NormalizeStatistics
+from masoft.saving.parts import NormalizeStatistics, normalization_in
 from masoft.studies import contributions, cross_play, draw_policies, record_episode
 from masoft.studies.teams import choice_probabilities
 
@@ -120,6 +120,24 @@ def test_a_checkpoint_of_before_has_no_settings() -> None:
     bare = HASAC(env=raw(2), **SMALL)
     NormalizeStatistics(bare).load_state_dict(stored)
     assert bare.normalization is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: values["settings"].pop("gamma"),
+        lambda values: values["moments"]["agent_0"].pop("var"),
+        lambda values: values["moments"]["agent_1"].update(mean=np.full(18, np.nan)),
+        lambda values: values.update(moments=7),
+    ],
+)
+def test_a_damaged_file_is_refused(damage: Any) -> None:
+    stored = NormalizeStatistics(trained()).state_dict()
+    stored = {**stored, "settings": {**stored["settings"]}, "moments": {k: {**v} for k, v in stored["moments"].items()}}
+    assert normalization_in(stored) is not None
+    damage(stored)
+    with pytest.raises(ModelFileError, match="What the file says of scaled observations"):
+        normalization_in(stored)
 
 
 def test_statistics_of_another_shape_are_refused() -> None:
