@@ -26,6 +26,8 @@ from masoft.validation import Real
 BACKENDS = ("auto", "dummy", "subproc", "ray")
 """Where copies of an environment run."""
 IN_PROCESSES = ("subproc", "ray")
+OF_A_BATCH = ("tensors", "device", "seeding")
+"""Arguments that simulators have for many games at once and not for one."""
 
 
 def as_vec_env(env: Any, *, team_reward: str = "auto", seed: int | None = None, state: State = "env") -> VecEnv:
@@ -164,7 +166,7 @@ def make_alone(id: str, **kwargs: Any) -> gymnasium.Env[Any, Any]:
     Raises:
         ConfigurationError: as `masoft.make`.
     """
-    of_all = inspect.signature(make_vec).parameters.keys() - {"state"}
+    of_all = {*inspect.signature(make_vec).parameters, *OF_A_BATCH} - {"state"}
     own = {**(kwargs.get("env_kwargs") or {}), **{name: each for name, each in kwargs.items() if name not in of_all}}
     team = as_team(registered_make(id, **own), team_reward=kwargs.get("team_reward", "auto"))
     stack = kwargs.get("frame_stack")

@@ -14,7 +14,7 @@ from toy_teams import Toy
 
 import masoft
 from masoft import HAPPO, HASAC
-from masoft.envs import make_vec
+from masoft.envs import make_vec, register
 from masoft.envs.normalization import RETURNS
 from masoft.envs.vector import make_alone
 from masoft.errors import ConfigurationError, ModelFileError
@@ -267,6 +267,13 @@ def test_one_environment_stacks_frames_as_copies_do() -> None:
         seen, reward, *_ = one.step(action)
         many, rewards, *_ = copies.step(action[None])
         assert reward == pytest.approx(rewards[0])
+
+
+def test_one_environment_takes_nothing_that_only_batches_have() -> None:
+    register("mine/alone", lambda length=10: Toy(length=length))
+    one = make_alone("mine/alone", tensors=True, device="cpu", seeding="together", normalize=True, length=3)
+    one.reset()
+    assert [one.step(np.zeros(one.action_space.shape))[3] for _ in range(3)][-1]  # the environment's own goes through
 
 
 def test_toy_pictures_are_no_part_of_it() -> None:
