@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import masoft
-from masoft.envs.vector import make_alone
 from masoft.errors import ConfigurationError, explain
 from masoft.runs.own_code import ask_trust
 from masoft.runs.settings import BEST, MODEL, RunSettings
@@ -69,5 +68,7 @@ class Team:
         Raises:
             ConfigurationError: it is somebody's own code, and not trusted.
         """
+        from masoft.envs.vector import make_alone  # here, since it imports torch
+
         ask_trust(self.env, self.folder, trusted=self.trusted)
         return make_alone(self.env, **{**self.env_kwargs, **kwargs})

@@ -23,6 +23,7 @@ ON_POLICY = dict(n_steps=8, batch_size=4, n_epochs=2, ent_coef=0.01)
 OF_CLASS: dict[str, dict[str, Any]] = {
     "MEHAML": dict(drift=KLDrift(0.5), neighborhood=KLBall(0.5), reference="every_3"),
     "HATRPO": dict(n_critic_epochs=2),
+    "HAML": dict(neighborhood=KLBall(1e-6)),  # steps reach its border, so that its radius tells
     "HAA2C": dict(n_critic_epochs=2),
 }
 
@@ -36,7 +37,7 @@ CHANGES: dict[str, Any] = dict(
     target_noise_clip=0.01, correction=SequentialRatio(clip=0.01), improver=GradientSteps(steps=2),
     critic_input="agent", soft_advantage=False, n_epochs=1, n_critic_epochs=1, critic_batch_size=2, gae_lambda=0.1,
     clip_range_vf=1e-4, normalize_advantage=False, normalize_value=False, vf_coef=0.01, max_grad_norm=1e-3,
-    clip_range=1e-3, target_kl=1e-6,
+    clip_range=1e-3, target_kl=1e-6, budget=masoft.mirror.SlopeBudget(),
     exploration_initial_eps=0.1, exploration_final_eps=0.9, exploration_fraction=1.0, target_update_interval=4,
     policy_kwargs=dict(net_arch=[8], optimizer_kwargs=dict(weight_decay=0.5)), seed=1,
 )  # fmt: skip
