@@ -87,7 +87,7 @@ class MirrorOnPolicy(MirrorSettings, LearnedTemperature, OnPolicyTeamAlgorithm, 
         if not self.neighborhood.undoes:
             must = "one that undoes steps, since prices are learned off-policy only"
             raise ConfigurationError(explain("neighborhood", must, self.neighborhood, "Use KLBall, or MEHAML."))
-        if self.budget != EqualBudget() and isinstance(self.neighborhood, Everywhere | Intersection):
+        if not isinstance(self.budget, EqualBudget) and isinstance(self.neighborhood, Everywhere | Intersection):
             must, cure = "EqualBudget() where no radius can be dealt", "Give a neighborhood with a radius, like KLBall."
             raise ConfigurationError(explain("budget", must, self.budget, cure))
 

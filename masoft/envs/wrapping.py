@@ -12,6 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
+from masoft.envs.normalization import SETTINGS
 from masoft.envs.vector_team import team_of
 from masoft.errors import ConfigurationError, explain
 from masoft.spec import STATE, TeamSpec
@@ -175,9 +176,8 @@ def wrapped_alike(vec_env: VecEnv, trained: VecEnv | None) -> VecEnv:
     if stack is not None and _layer(vec_env, VecFrameStack) is None:
         vec_env = TeamFrameStack(vec_env, stack.n_stack, stack.channels_order)
     if normalizer is not None and unwrap_vec_normalize(vec_env) is None:
-        names = ("norm_obs", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
-        settings = {name: getattr(normalizer, name) for name in names}
-        copy = normalizer_of(vec_env)(vec_env, training=False, norm_reward=False, **settings)
+        settings = {name: getattr(normalizer, name) for name in SETTINGS}
+        copy = normalizer_of(vec_env)(vec_env, **{**settings, "training": False, "norm_reward": False})
         if normalizer.norm_obs:
             copy.obs_rms = normalizer.obs_rms
         return copy

@@ -14,7 +14,7 @@ from masoft.validation import Real, check_parameters
 
 @dataclass(frozen=True)
 class Budget(ABC):
-    """Deals the radius of a neighborhood among agents.
+    """Deals the radius of a neighborhood among agents; a ``step_kl`` that an improver brings itself is not dealt.
 
     Class attributes:
         needs_slopes: whether a deal needs the agents' slopes, which cost a gradient and a conjugate gradient each.
