@@ -36,7 +36,7 @@ SCENARIOS = {
 FEELS_CONTACT = ("Ant", "HumanoidStandup")
 """Robots whose observation or reward has contact forces."""
 
-OBSERVATIONS = ("partial", "paper")
+OBSERVATIONS = ("partial", "full", "paper")
 
 
 class MultiAgentMujoco(ParallelEnv):
@@ -47,9 +47,9 @@ class MultiAgentMujoco(ParallelEnv):
         factorisation: ``"AxJ"``: A agents of J joints each. Where the library gymnasium-robotics names such a
             factorisation, its grouping is used; otherwise consecutive joints belong together.
         observation: ``"partial"``: each agent sees its own joints, those up to ``agent_obsk`` joints away, and the
-            torso. ``"paper"``: each sees the whole state and who it is (one-hot), standardised over the vector's own
-            entries, and the critic sees the standardised state; joints are dealt out in consecutive slices. This is
-            what the paper's reference implementation does.
+            torso. ``"full"``: each sees the whole state, as it is. ``"paper"``: each sees the whole state and who it
+            is (one-hot), standardised over the vector's own entries, and the critic sees the standardised state;
+            joints are dealt out in consecutive slices. This is what the paper's reference implementation does.
         agent_obsk: how many joints away an agent sees, in ``"partial"``.
         render_mode: gymnasium's.
         **kwargs: passed to the gymnasium environment, for example ``max_episode_steps``.
@@ -106,6 +106,8 @@ class MultiAgentMujoco(ParallelEnv):
         assert isinstance(self.env.observation_space, spaces.Box) and isinstance(self.env.action_space, spaces.Box)
         parts, agents = self.factorisation, self.possible_agents
         size = self.env.observation_space.shape[0]
+        everything = tuple(range(size))
+        seen = [everything if observation == "full" else indices for indices in parts.seen]
         self._is_paper = observation == "paper"
         self.state_space = _unbounded(size)
         self.state_view = StateView(standardise=self._is_paper)
@@ -113,8 +115,8 @@ class MultiAgentMujoco(ParallelEnv):
             views = [StateView(None, index, len(agents), standardise=True) for index in range(len(agents))]
             sizes = [size + len(agents)] * len(agents)
         else:
-            views = [StateView(indices) for indices in parts.seen]
-            sizes = [len(indices) for indices in parts.seen]
+            views = [StateView(None if indices == everything else indices) for indices in seen]
+            sizes = [len(indices) for indices in seen]
         self.observation_views = dict(zip(agents, views, strict=True))
         self._observations = {agent: _unbounded(n) for agent, n in zip(agents, sizes, strict=True)}
         low, high = self.env.action_space.low, self.env.action_space.high
@@ -122,7 +124,7 @@ class MultiAgentMujoco(ParallelEnv):
             agent: spaces.Box(low[list(joints)], high[list(joints)], dtype=np.float32)
             for agent, joints in zip(agents, parts.joints, strict=True)
         }
-        self._seen = [np.array(indices, dtype=np.intp) for indices in parts.seen]
+        self._seen = [np.array(indices, dtype=np.intp) for indices in seen]
         order = np.concatenate([np.array(joints, dtype=np.intp) for joints in parts.joints])
         # `command = joint[self._place]` puts the agents' actions, in a row, where the motors expect them
         self._place = None if (order == np.arange(len(order))).all() else np.argsort(order)

@@ -44,12 +44,14 @@ def test_shapes(task):
         team = TeamEnv(make(f"mamujoco/{task}", agent_obsk=agent_obsk)).team
         assert [agent.observation_shape[0] for agent in team.agents] == sizes
         assert {agent.action.size for agent in team.agents} == {joints} and team.state_size == state_size
+    team = TeamEnv(make(f"mamujoco/{task}", observation="full")).team
+    assert {agent.observation_shape[0] for agent in team.agents} == {state_size}
     team = TeamEnv(make(f"mamujoco/{task}", observation="paper")).team
     assert {agent.observation_shape[0] for agent in team.agents} == {state_size + len(sizes)}
     assert team.state_view == StateView(standardise=True) and not team.has_deaths
 
 
-@pytest.mark.parametrize("observation", ["partial", "paper"])
+@pytest.mark.parametrize("observation", ["partial", "full", "paper"])
 @pytest.mark.parametrize("task", TASKS)
 def test_observations_are_the_declared_views_of_the_state(task, observation):
     env = make(f"mamujoco/{task}", observation=observation)
@@ -210,7 +212,7 @@ def test_frame_stacking_drops_the_views():
         (("HumanoidStandup", "five"), {}, "17 in all. Got 'five'. Known: 17x1, 1x17, 9|8"),
         (("ManySegmentSwimmer", "10"), {}, "two joints or more in all"),
         (("Antt", "4x2"), {}, "Did you mean 'Ant'"),
-        (("Ant", "4x2"), {"observation": "full"}, "observation must be one of"),
+        (("Ant", "4x2"), {"observation": "whole"}, "observation must be one of"),
         (("Ant", "4x2"), {"agent_obsk": None}, "agent_obsk must be an integer >= 0"),
     ],
 )
