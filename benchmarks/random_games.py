@@ -1,10 +1,11 @@
-"""Which equilibrium mirror learning ends in on random one-step games, by drift and ball; a CSV row a run.
+"""Which equilibrium mirror learning ends in on random games, by drift, ball and budget; a CSV row a run.
 
 ``python -m benchmarks.random_games run --out docs/benchmarks/data/derived-games.csv`` solves every game (some ten
 minutes of one core); ``python -m benchmarks.random_games table --out docs/benchmarks/data/derived-games.csv`` prints,
 for each size of game, how much a part adds to the soft return J of the first one, with a bootstrap interval over games.
 ``learn`` instead of ``run`` trains networks, 1,500 steps each, on other games of the first size, and ``budget`` does so
-with HATRPO, 40 iterations of 64 steps, on games of all sizes.
+with HATRPO, 40 iterations of 64 steps, on games of all sizes. ``--states 4`` plays games of four states that go on, at
+a discount of 0.9, instead of one-step games; there HATRPO has 40 iterations of 256 steps.
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from masoft import HASAC, HATRPO, MEHAML
-from masoft.envs.adapters.matrix import MatrixGame
 from masoft.errors import NumericalFault
 from masoft.mirror import Greedy, KLDrift, SlopeBudget, SwitchedKLBall
 from masoft.studies.statistics import bootstrap
-from masoft.tabular import MarkovGame, mehaml
-from masoft.tabular.evaluate import evaluate
+from masoft.tabular import GameEnv, MarkovGame, evaluate, learned_policies, mehaml
 
 SIZES = ((8, 8), (3, 3, 3), (4, 4, 4))
 PARTS: dict[str, dict[str, Any]] = {
@@ -45,17 +43,24 @@ BUDGETS: dict[str, tuple[Any, dict[str, Any]]] = {
     "SlopeBudget()": (HATRPO, {"budget": SlopeBudget()}),
     "SlopeBudget(0.25)": (HATRPO, {"budget": SlopeBudget(0.25)}),
 }
-ON_POLICY: dict[str, Any] = {"n_steps": 64, "target_kl": 0.02, "device": "cpu"}
+ON_POLICY: dict[str, Any] = {"target_kl": 0.02, "device": "cpu"}
+STEPS, ITERATIONS, GAMMA = 1_500, 40, 0.9
 SMALL: dict[str, Any] = {"learning_starts": 100, "batch_size": 64, "learning_rate": 2e-3, "tau": 0.02, "device": "cpu"}
 ENT_COEF, FIRST_SEED, FIRST_LEARNED = 0.1, 1_000, 2_000
 
 
-def run(size: tuple[int, ...], part: str, seed: int) -> dict[str, Any]:
-    """One game with standard normal payoffs, solved from uniform policies; NaN where the solver refuses.
+def random_game(size: tuple[int, ...], seed: int, states: int) -> MarkovGame:
+    """Standard normal payoffs; with several states, next states from flat Dirichlet distributions."""
+    rng = np.random.default_rng(seed)
+    return MarkovGame.matrix(rng.normal(size=size)) if states == 1 else MarkovGame.random(states, size, GAMMA, rng)
+
+
+def run(size: tuple[int, ...], part: str, seed: int, states: int) -> dict[str, Any]:
+    """One game, solved from uniform policies; NaN where the solver refuses.
 
     Of several tries, which differ in the random order of agents, the best counts, and sweeps are those of all.
     """
-    game = MarkovGame.matrix(np.random.default_rng(seed).normal(size=size))
+    game = random_game(size, seed, states)
     row = {"actions": "x".join(map(str, size)), "part": part, "seed": seed}
     try:
         tries = [
@@ -69,16 +74,18 @@ def run(size: tuple[int, ...], part: str, seed: int) -> dict[str, Any]:
     return {**row, "soft_return": soft_return, "iterations": sweeps, "converged": best.converged}
 
 
-def learn(size: tuple[int, ...], part: str, seed: int, steps: int = 1_500) -> dict[str, Any]:
+def learn(size: tuple[int, ...], part: str, seed: int, states: int) -> dict[str, Any]:
     """The same row of a training."""
-    payoff = np.random.default_rng(seed).normal(size=size)
+    game = random_game(size, seed, states)
+    kwargs: dict[str, Any] = {"gamma": game.gamma, "ent_coef": ENT_COEF, "policy_kwargs": {"net_arch": [32]}}
+    if part in BUDGETS:
+        n_steps = 64 if states == 1 else 256
+        steps, kwargs = ITERATIONS * n_steps, {**kwargs, **ON_POLICY, "n_steps": n_steps}
+    else:
+        steps, kwargs = STEPS, {**kwargs, **SMALL}
     method, settings = {**LEARNED, **BUDGETS}[part]
-    small = ON_POLICY if part in BUDGETS else SMALL
-    kwargs: dict[str, Any] = {**small, "ent_coef": ENT_COEF, "policy_kwargs": {"net_arch": [32]}, **settings}
-    model = method(lambda: MatrixGame(payoff), seed=seed, **kwargs).learn(steps)
-    choices = [model.policy.distribution(i, torch.ones(1, 1)).probs.detach().double() for i in range(len(size))]
-    policies = tuple((probs / probs.sum()).numpy() for probs in choices)
-    soft_return = round(float(evaluate(MarkovGame.matrix(payoff), policies, ENT_COEF).soft_return), 6)
+    model = method(lambda: GameEnv(game), seed=seed, **kwargs, **settings).learn(steps)
+    soft_return = round(float(evaluate(game, learned_policies(model, game), ENT_COEF).soft_return), 6)
     actions = "x".join(map(str, size))
     return {"actions": actions, "part": part, "seed": seed, "soft_return": soft_return, "iterations": steps}
 
@@ -106,19 +113,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "learn", "budget", "table"))
     parser.add_argument("--games", type=int, default=300)
+    parser.add_argument("--states", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    if given.what == "run":
-        seeds = range(FIRST_SEED, FIRST_SEED + given.games)
-        rows = [run(size, part, seed) for size in SIZES for part in PARTS for seed in seeds]
-        pd.DataFrame(rows).to_csv(given.out, index=False)
-    elif given.what == "learn":
-        seeds = range(FIRST_LEARNED, FIRST_LEARNED + given.games)
-        rows = [learn(SIZES[0], part, seed) for seed in seeds for part in LEARNED]
-        pd.DataFrame(rows).to_csv(given.out, index=False)
-    elif given.what == "budget":
-        seeds = range(FIRST_LEARNED, FIRST_LEARNED + given.games)
-        rows = [learn(size, part, seed, 40 * 64) for size in SIZES for seed in seeds for part in BUDGETS]
+    if given.what != "table":
+        work, parts, sizes, first = {
+            "run": (run, PARTS, SIZES, FIRST_SEED),
+            "learn": (learn, LEARNED, SIZES[:1], FIRST_LEARNED),
+            "budget": (learn, BUDGETS, SIZES, FIRST_LEARNED),
+        }[given.what]
+        seeds = range(first, first + given.games)
+        rows = [work(size, part, seed, given.states) for size in sizes for seed in seeds for part in parts]
         pd.DataFrame(rows).to_csv(given.out, index=False)
     print(table(pd.read_csv(given.out)))
 

@@ -5,8 +5,10 @@ from masoft.tabular.evaluate import SoftValues, entropies, evaluate, expect_othe
 from masoft.tabular.game import MarkovGame, game_bytes
 from masoft.tabular.mehaml import MirrorResult, haspi, mehaml
 from masoft.tabular.on_policy import advantages, happo, mappo, surrogate_coefficients
+from masoft.tabular.play import GameEnv, learned_policies
 
 __all__ = [
+    "GameEnv",
     "MarkovGame",
     "MirrorResult",
     "SoftValues",
@@ -18,6 +20,7 @@ __all__ = [
     "happo",
     "haspi",
     "joint_kl",
+    "learned_policies",
     "mappo",
     "mehaml",
     "multi_agent_q",

@@ -60,15 +60,23 @@ def test_payoffs_of_the_matrix_game_are_averaged(monkeypatch: pytest.MonkeyPatch
 
 
 def test_random_games_are_compared_game_by_game() -> None:
-    rows = [random_games.run((3, 3, 3), part, seed) for part in random_games.PARTS for seed in (1_000, 1_003)]
+    rows = [random_games.run((3, 3, 3), part, seed, 1) for part in random_games.PARTS for seed in (1_000, 1_003)]
     by_part = {row["part"]: row["soft_return"] for row in rows if row["seed"] == 1_000}
     assert by_part["HASAC, best of ten"] >= by_part["HASAC"] and all(row["converged"] for row in rows)
     table = random_games.table(pd.DataFrame(rows)).splitlines()
     assert len(table) == 2 + len(random_games.PARTS) and table[2].startswith("| 3x3x3 | HASAC | 2 |  |  |")
 
 
-def test_a_learned_game_is_a_row_of_the_same_table() -> None:
-    rows = [random_games.learn((2, 2), part, 2_000, steps=110) for part in random_games.LEARNED]
+def test_several_states_are_a_game_that_goes_on() -> None:
+    game = random_games.random_game((2, 3), 5, 4)
+    assert (game.n_states, game.n_actions, game.gamma) == (4, (2, 3), 0.9)
+    assert random_games.run((2, 3), "HASAC", 5, 4)["converged"]
+
+
+@pytest.mark.parametrize("states", [1, 2])
+def test_a_learned_game_is_a_row_of_the_same_table(monkeypatch, states) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(random_games, "STEPS", 110)
+    rows = [random_games.learn((2, 2), part, 2_000, states) for part in random_games.LEARNED]
     table = random_games.table(pd.DataFrame(rows)).splitlines()
     assert len(table) == 2 + len(random_games.LEARNED) and all(np.isfinite(row["soft_return"]) for row in rows)
 
