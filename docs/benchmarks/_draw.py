@@ -143,6 +143,11 @@ GROUPS = {
         },
         {"hasac": "HASAC"},
     ),
+    "walker": Group(
+        ("hasac", "hatd3", "hasac-learned"),
+        {"full-walker": ("Walker2d 2x3", 2.8)},
+        {"hasac": "HASAC, temperature 0.2", "hasac-learned": "HASAC, learned temperature, agents see less"},
+    ),
     "families": Group(
         ("hasac", "happo", "mappo", "qmix", "vdn"),
         {

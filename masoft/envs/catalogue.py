@@ -46,8 +46,11 @@ MAMUJOCO = tuple(
     for scenario, factorisations in (
         ("Ant", ("2x4", "4x2", "8x1")),
         ("HalfCheetah", ("2x3", "3x2", "6x1")),
-        ("HumanoidStandup", ("17x1",)),
+        ("Hopper", ("3x1",)),
+        ("Humanoid", ("17x1", "9|8")),
+        ("HumanoidStandup", ("17x1", "9|8")),
         ("ManySegmentSwimmer", ("10x2",)),
+        ("Swimmer", ("2x1",)),
         ("Walker2d", ("2x3", "6x1")),
     )
     for factorisation in factorisations

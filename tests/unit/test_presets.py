@@ -210,6 +210,9 @@ def test_our_own_settings_stand_beside_the_papers() -> None:
     assert own.env_kwargs == {"normalize": "observations"} and own.parameters == {"gradient_steps": 1}
     assert own.sources["n_envs"].startswith("our own settings") and paper.sources["n_envs"] == "Table 7"
     assert preset("HASAC", own.full_name) == own
+    walker = preset("HASAC", "mamujoco/Walker2d-2x3@own")
+    assert walker.parameters == {"gradient_steps": 1, "ent_coef": 0.2} and walker.env_kwargs["observation"] == "full"
+    assert preset("HATD3", "mamujoco/Walker2d-2x3@own").env_kwargs == walker.env_kwargs
     entry = next(each for each in list_presets() if (each.algorithm, each.name) == ("HASAC", own.name))
     assert entry.variants == ("paper", "reference", "own")
     assert len({(each.algorithm, each.name) for each in list_presets()}) == len(list_presets())

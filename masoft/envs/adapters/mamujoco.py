@@ -28,12 +28,15 @@ from masoft.spec import StateView
 SCENARIOS = {
     "Ant": "Ant-v5",
     "HalfCheetah": "HalfCheetah-v5",
+    "Hopper": "Hopper-v5",
+    "Humanoid": "Humanoid-v5",
     "HumanoidStandup": "HumanoidStandup-v5",
     "ManySegmentSwimmer": "Swimmer-v5",
+    "Swimmer": "Swimmer-v5",
     "Walker2d": "Walker2d-v5",
 }
 
-FEELS_CONTACT = ("Ant", "HumanoidStandup")
+FEELS_CONTACT = ("Ant", "Humanoid", "HumanoidStandup")
 """Robots whose observation or reward has contact forces."""
 
 OBSERVATIONS = ("partial", "full", "paper")
@@ -45,7 +48,8 @@ class MultiAgentMujoco(ParallelEnv):
     Args:
         scenario: one of `SCENARIOS`.
         factorisation: ``"AxJ"``: A agents of J joints each. Where the library gymnasium-robotics names such a
-            factorisation, its grouping is used; otherwise consecutive joints belong together.
+            factorisation, its grouping is used; otherwise consecutive joints belong together. A humanoid also has the
+            library's ``"9|8"``: upper body and legs.
         observation: ``"partial"``: each agent sees its own joints, those up to ``agent_obsk`` joints away, and the
             torso. ``"full"``: each sees the whole state, as it is. ``"paper"``: each sees the whole state and who it
             is (one-hot), standardised over the vector's own entries, and the critic sees the standardised state;
@@ -255,7 +259,7 @@ def _simulate_directly(robot: Any, *, needs_forces: bool) -> None:
         return robot._ctrl_cost_weight * np.add.reduce(np.square(action))
 
     robot.do_simulation = do_simulation
-    if hasattr(robot, "control_cost"):
+    if hasattr(robot, "control_cost") and robot.spec.id != SCENARIOS["Humanoid"]:  # it charges for motors, in float64
         robot.control_cost = control_cost
 
 

@@ -14,10 +14,13 @@ from masoft.errors import ConfigurationError, explain
 LIBRARY_FACTORISATIONS = {
     "Ant": ("2x4", "2x4d", "4x2"),
     "HalfCheetah": ("2x3", "6x1"),
+    "Hopper": ("3x1",),
+    "Humanoid": ("9|8",),
     "HumanoidStandup": ("9|8",),
+    "Swimmer": ("2x1",),
     "Walker2d": ("2x3",),
 }
-"""Groupings that gymnasium-robotics names itself; a swimmer's it makes for any number of agents."""
+"""Groupings that gymnasium-robotics names itself; a long swimmer's it makes for any number of agents."""
 
 
 @dataclass(frozen=True)

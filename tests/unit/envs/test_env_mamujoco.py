@@ -18,6 +18,7 @@ ENTRY = find("mamujoco/Ant-4x2")
 pytestmark = pytest.mark.skipif(not ENTRY.is_installed, reason=f"needs the extra: {ENTRY.install_command}")
 
 # observation sizes with agent_obsk 0 and 1, joints an agent, state size
+LIMBS = ([236, 167], [242, 170], {9, 8}, 348)
 TASKS = {
     "Ant-2x4": ([61] * 2, [63] * 2, 4, 105),
     "Ant-4x2": ([39] * 4, [42] * 4, 2, 105),
@@ -34,7 +35,16 @@ TASKS = {
         1,
         348,
     ),
+    "HumanoidStandup-9|8": LIMBS,
+    "Humanoid-9|8": LIMBS,
+    "Hopper-3x1": ([7] * 3, [8, 9, 8], 1, 11),
+    "Swimmer-2x1": ([5] * 2, [6] * 2, 1, 8),
 }
+TASKS["Humanoid-17x1"] = TASKS["HumanoidStandup-17x1"]
+
+
+def joints_each(joints):
+    return joints if isinstance(joints, set) else {joints}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -43,7 +53,7 @@ def test_shapes(task):
     for agent_obsk, sizes in ((0, nobody), (1, neighbours)):
         team = TeamEnv(make(f"mamujoco/{task}", agent_obsk=agent_obsk)).team
         assert [agent.observation_shape[0] for agent in team.agents] == sizes
-        assert {agent.action.size for agent in team.agents} == {joints} and team.state_size == state_size
+        assert {agent.action.size for agent in team.agents} == joints_each(joints) and team.state_size == state_size
     team = TeamEnv(make(f"mamujoco/{task}", observation="full")).team
     assert {agent.observation_shape[0] for agent in team.agents} == {state_size}
     team = TeamEnv(make(f"mamujoco/{task}", observation="paper")).team
@@ -70,7 +80,9 @@ def _uniform(space, rng):
     return rng.uniform(space.low, space.high).astype(np.float32)
 
 
-@pytest.mark.parametrize("task", ["Ant-2x4", "HalfCheetah-6x1", "Walker2d-2x3", "ManySegmentSwimmer-10x2"])
+@pytest.mark.parametrize(
+    "task", ["Ant-2x4", "HalfCheetah-6x1", "Walker2d-2x3", "ManySegmentSwimmer-10x2", "Hopper-3x1", "Swimmer-2x1"]
+)
 def test_partial_mode_equals_the_library(task):
     """Same seed, same actions: the library's rewards, states and observations (Walker2d's clipped velocities apart)."""
     from gymnasium_robotics import mamujoco_v1
@@ -96,7 +108,9 @@ def test_partial_mode_equals_the_library(task):
             break
 
 
-@pytest.mark.parametrize("task", ["Ant-4x2", "HalfCheetah-6x1", "HumanoidStandup-17x1", "Walker2d-2x3"])
+@pytest.mark.parametrize(
+    "task", ["Ant-4x2", "HalfCheetah-6x1", "HumanoidStandup-17x1", "Humanoid-17x1", "Hopper-3x1", "Walker2d-2x3"]
+)
 def test_numbers_are_gymnasiums_own(task):
     """Stepped past gymnasium's wrappers and checks, a robot gives the same states, rewards and infos, bit by bit."""
     env, plain = make(f"mamujoco/{task}", observation="paper"), gymnasium.make(SCENARIOS[task.split("-")[0]])
