@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # what an editor and a type checker see; at run time `__getat
     from masoft.algorithms.hasac import HASAC, MASAC, MEHAML
     from masoft.algorithms.hatd3 import HADDPG, HATD3, MADDPG, MATD3
     from masoft.algorithms.mappo import IPPO, MAPPO, CoPPO
+    from masoft.algorithms.saved import load
     from masoft.envs import make, make_vec
     from masoft.studies.comparison import compare
 
@@ -112,6 +113,7 @@ _HOME = {
     **ALGORITHMS,
     "clone": "masoft.algorithms.estimator",
     "compare": "masoft.studies.comparison",
+    "load": "masoft.algorithms.saved",
     "make": "masoft.envs",
     "make_vec": "masoft.envs",
 }
@@ -163,6 +165,7 @@ __all__ = [
     "VDN",
     "clone",
     "compare",
+    "load",
     "make",
     "make_vec",
 ]

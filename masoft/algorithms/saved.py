@@ -233,3 +233,17 @@ class SavedAlgorithm(RecordsUpdates, BaseAlgorithm):
             fill_log(self.logger, self._pending_log)
             self._pending_log = None
         return ready
+
+
+def load(path: str | Path | BinaryIO, env: Any = None, device: torch.device | str = "auto", **kwargs: Any) -> Any:
+    """Rebuild a saved model of any algorithm: ``HASAC.load`` for who does not know that it is HASAC.
+
+    Args:
+        path: the file, or its URL.
+        env, device, kwargs: as in `SavedAlgorithm.load`.
+
+    Raises:
+        ModelFileError: the file is damaged, foreign, or names what is not trusted.
+        ConfigurationError: the environment's team is another one.
+    """
+    return SavedAlgorithm.load(path, env, device, **kwargs)

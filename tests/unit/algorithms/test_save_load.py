@@ -86,6 +86,24 @@ def test_a_stored_file_of_format_1_still_loads() -> None:
     assert loaded.num_timesteps == 60
 
 
+@pytest.mark.parametrize("cls", [HASAC, masoft.HAPPO, masoft.QMIX])
+def test_a_file_loads_without_its_class(cls: Any) -> None:
+    file = io.BytesIO()
+    saved = cls("matrix/maxent", seed=0)
+    saved.save(file)
+    found = masoft.load(file, seed=3)
+    assert type(found) is cls and found.get_params()["seed"] == 3
+    assert all(torch.equal(a, b) for a, b in zip(found.policy.parameters(), saved.policy.parameters(), strict=True))
+
+
+def test_a_file_of_a_users_drift_needs_trust_without_its_class_too() -> None:
+    file = io.BytesIO()
+    model(MEHAML, drift=MyDrift(0.3)).save(file)
+    with pytest.raises(ModelFileError, match=r"trusted=\[MyDrift\]"):
+        masoft.load(file)
+    assert masoft.load(file, env="matrix/maxent", trusted=[MyDrift]).drift == MyDrift(0.3)
+
+
 def test_a_users_class_needs_trust() -> None:
     file = io.BytesIO()
     model(MEHAML, drift=MyDrift(0.3)).save(file)
