@@ -49,6 +49,7 @@ LABELS = {
     "relative": "relative entropy, also in the target",
     "hasac-fast": "HASAC, rate 2e-3",
     "hasac-sees": "HASAC, the critic sees what all agents see",
+    "hasac-learned": "HASAC's defaults",
     **{f"alpha{ent_coef}": f"temperature {ent_coef}" for ent_coef in (1, 5, 10, 15, 20)},
     "happo-soft": "HAPPO, temperature 10",
 }
@@ -144,9 +145,9 @@ GROUPS = {
         {"hasac": "HASAC"},
     ),
     "walker": Group(
-        ("hasac", "hatd3", "hasac-learned"),
-        {"full-walker": ("Walker2d 2x3", 2.8)},
-        {"hasac": "HASAC, temperature 0.2", "hasac-learned": "HASAC, learned temperature, agents see less"},
+        ("hasac", "hatd3", "happo", "mappo", "hasac-learned"),
+        {"full-walker": ("Walker2d 2x3, the whole robot of unit size", 2.8)},
+        {"hasac": "HASAC"},
     ),
     "families": Group(
         ("hasac", "happo", "mappo", "qmix", "vdn"),
@@ -210,6 +211,7 @@ STYLES = {
     "relative": ("#D55E00", "--"),
     "hasac-fast": ("#56B4E9", "-."),
     "hasac-sees": ("#D55E00", "--"),
+    "hasac-learned": ("#0072B2", "--"),
     "mean": ("#009E73", "-."),
     "n1": ("#000000", (0, (5, 1, 1, 1))),
     "lr3e-4": ("#CC79A7", (0, (1, 1))),
