@@ -41,7 +41,6 @@ class GameEnv(ParallelEnv):
     def __init__(self, game: MarkovGame, *, max_episode_steps: int = 25) -> None:
         if not isinstance(max_episode_steps, int) or max_episode_steps < 1:
             raise ConfigurationError(explain("max_episode_steps", "an integer >= 1", max_episode_steps))
-        assert game.legal is not None
         self.game = game
         self.max_episode_steps = max_episode_steps
         self.possible_agents = [f"agent_{index}" for index in range(game.n_agents)]
@@ -52,7 +51,7 @@ class GameEnv(ParallelEnv):
             "render_modes": [],
             "is_parallelizable": True,
             "has_deaths": False,
-            "has_masks": not all(mask.all() for mask in game.legal),
+            "has_masks": not game.legal_joint.all(),
             "team_reward": "shared",
         }
         self.state_space = spaces.Box(0.0, 1.0, (game.n_states,), np.float32)
@@ -163,7 +162,7 @@ def learned_policies(model: Any, game: MarkovGame) -> Policies:
     team, policy = model.team, model.policy
     wanted = [((game.n_states,), (count,)) for count in game.n_actions]
     found = [(agent.observation_shape, agent.action.nvec) for agent in team.agents]
-    has_masks = not all(mask.all() for mask in game.legal)
+    has_masks = not game.legal_joint.all()
     if found != wanted or team.has_masks != has_masks:
         must = f"trained on GameEnv(game), with masks: {has_masks}, observations and actions {wanted}"
         raise ConfigurationError(explain("The model", must, f"one with masks: {team.has_masks}, {found}"))

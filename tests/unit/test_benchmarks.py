@@ -74,7 +74,7 @@ def test_several_states_are_a_game_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize("states", [1, 2])
-def test_a_learned_game_is_a_row_of_the_same_table(monkeypatch, states) -> None:  # type: ignore[no-untyped-def]
+def test_a_learned_game_is_a_row_of_the_same_table(monkeypatch: pytest.MonkeyPatch, states: int) -> None:
     monkeypatch.setattr(random_games, "STEPS", 110)
     rows = [random_games.learn((2, 2), part, 2_000, states) for part in random_games.LEARNED]
     table = random_games.table(pd.DataFrame(rows)).splitlines()
